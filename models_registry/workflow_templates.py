@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from gpu_runner.protocol.workflows import slots
+from gpu_runner.protocol.workflows.requirements import Requirements, requirements_of
 from gpu_runner.protocol.workflows.template import Workflow
 
 SHIPPED = Path(__file__).parent / "shipped_workflows"
@@ -45,6 +47,9 @@ class WorkflowTemplate(models.Model):
         ),
     )
 
+    # Requirements of graph and slots, computed when the template is saved. Null: saved by an older version.
+    requirements = models.JSONField(null=True, editable=False)
+
     class Meta:
         verbose_name = _("workflow template")
         verbose_name_plural = _("workflow templates")
@@ -60,12 +65,26 @@ class WorkflowTemplate(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            self.requirements = requirements_of(self.workflow()).as_json()
+        except ValueError:  # ``clean`` reports it; such a template is refused when a job needs it
+            self.requirements = None
+        super().save(*args, **kwargs)
+
     def clean(self) -> None:
         try:
             self.workflow()
         except ValueError as error:
             field = "slots" if str(error).startswith("slot") else "graph"
             raise ValidationError({field: str(error)}) from error
+
+    @property
+    def needs(self) -> Requirements:
+        """Node classes and files that a server must have. Raises ValueError for an invalid template."""
+        if self.requirements is None:
+            return requirements_of(self.workflow())
+        return Requirements.read(self.requirements)
 
     def workflow(self) -> Workflow:
         """The validated template. Raises ValueError with a message for operators."""

@@ -34,8 +34,9 @@ class NotQueued(Exception):
 class NodeExecutionError(Exception):
     """A node raised an exception. Its message is not kept, because it must not be shown to clients."""
 
-    def __init__(self, node_type: str, exception_type: str, out_of_memory: bool) -> None:
+    def __init__(self, node: str, node_type: str, exception_type: str, out_of_memory: bool) -> None:
         super().__init__(f"{node_type}: {exception_type}")
+        self.node = node  # its key in the graph
         self.node_type = node_type
         self.exception_type = exception_type.rpartition(".")[2]
         self.out_of_memory = out_of_memory
@@ -185,7 +186,7 @@ class PromptRun:
     # Cancelling --------------------------------------------------------------------------------------------------
 
     def _stop(self) -> None:
-        """Remove the prompt from the queue, then interrupt it; in this order it cannot start in between.
+        """Cancel the prompt on the server.
 
         Repeated every POLL_S seconds, because an interrupt may be lost.
         """
@@ -193,8 +194,7 @@ class PromptRun:
             return
         self._stop_sent_at = time.monotonic()
         try:
-            self.client.remove(self.prompt_id)
-            self.client.interrupt(self.prompt_id)
+            self.client.cancel(self.prompt_id)
         except (ServerTimeout, Rejected) as error:
             log.warning("could not cancel prompt %s: %s", self.prompt_id, error)
 
@@ -206,7 +206,10 @@ def _failure(messages: list[Any]) -> Exception:
     text = str(data.get("exception_message", ""))
     exception_type = str(data.get("exception_type", "an unknown error"))
     out_of_memory = "OutOfMemory" in exception_type or "out of memory" in text.lower()
-    return NodeExecutionError(str(data.get("node_type", "?"))[:100], exception_type[:100], out_of_memory)
+    node = str(data.get("node_id", ""))
+    return NodeExecutionError(
+        node, str(data.get("node_type", "?"))[:100], exception_type[:100], out_of_memory
+    )
 
 
 def _seconds(messages: list[Any]) -> float:

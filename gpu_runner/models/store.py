@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import Any
 
 import torch
@@ -174,6 +176,9 @@ class ModelStore:
 
             def move() -> CacheEntry:
                 loaded_model = _loaded_model(file, in_ram.size_bytes)
+                for read in self._ram.files():  # the time from the file, not from RAM
+                    if read.sha256 == file.sha256:
+                        loaded_model = loaded_model.model_copy(update={"load_seconds": read.load_seconds})
                 return CacheEntry(in_ram.moved(self._device), in_ram.size_bytes, file=loaded_model)
 
             return self._create(self._cache, key, in_ram.size_bytes, move)
@@ -203,12 +208,19 @@ class ModelStore:
             found = cache.find(key)
             if found is not None:
                 return found
+            begun = monotonic()
             path = locate(self._root, file)
             self._hashes.check(path, file)
             with open_tensors(path, file.path) as tensors:
-                created = self._create(
-                    cache, key, expected_size(tensors, dtype or self.dtype), lambda: load(tensors)
-                )
+
+                def make() -> CacheEntry:
+                    entry = load(tensors)
+                    if entry.file is None:
+                        return entry
+                    timed = entry.file.model_copy(update={"load_seconds": round(monotonic() - begun, 3)})
+                    return replace(entry, file=timed)
+
+                created = self._create(cache, key, expected_size(tensors, dtype or self.dtype), make)
                 self.loads_total += 1
                 return created
 

@@ -46,13 +46,16 @@ class RunRequest(StrictModel):
     protocol: int = PROTOCOL_VERSION
     job_id: str = Field(min_length=1, max_length=64)
     request: GenerationRequest
-    checkpoint: ModelFile
+    # None: a ComfyUI template without a checkpoint of its own; the nodes name their files.
+    checkpoint: ModelFile | None = None
     files: dict[str, ModelFile] = {}  # ModelName.key of every other model of the request -> file
     inputs: dict[str, str] = {}  # SHA-256 -> base64 of the image file
     workflow: Workflow | None = None  # ComfyUI runners only
 
     @model_validator(mode="after")
     def has_all_inputs_and_files(self) -> RunRequest:
+        if self.checkpoint is None and self.workflow is None:
+            raise ValueError("checkpoint is required, except with a workflow")
         if missing := self.request.input_hashes() - self.inputs.keys():
             raise ValueError(f"inputs must contain every input image of the request (missing {min(missing)})")
         # ComfyUI nodes bring their own preprocessor weights.
@@ -62,6 +65,13 @@ class RunRequest(StrictModel):
         if missing := {name.key for name in wanted} - self.files.keys():
             raise ValueError(f"files must contain every model of the request (missing {min(missing)})")
         return self
+
+    @property
+    def checkpoint_file(self) -> ModelFile:
+        """The checkpoint of a job that has one. Raises ValueError for others."""
+        if self.checkpoint is None:
+            raise ValueError("the job has no checkpoint")
+        return self.checkpoint
 
     def file(self, kind: str, name: str) -> ModelFile:
         """Return the file of a model of the request. Raises KeyError for others."""
@@ -95,6 +105,7 @@ class Progress(StrictModel):
     batch: int = Field(default=0, ge=0)  # index of the running batch
     batch_step: int = Field(default=0, ge=0)  # steps done by its slowest image
     preview: str | None = None  # base64 of a small JPEG
+    loss: float | None = None  # of a training: mean of the latest steps
 
     @property
     def fraction(self) -> float:
@@ -130,6 +141,15 @@ class Findings(ImageFindings):
     type: Literal["findings"] = "findings"
 
 
+class TrainedFile(StrictModel):
+    """A part of the file that a training has made. The parts are sent in order, after the last step."""
+
+    type: Literal["trained_file"] = "trained_file"
+    data: str  # base64
+    last: bool = False
+    sha256: str = ""  # of the whole file; with the last part only
+
+
 class Done(StrictModel):
     """Last event of a job that succeeded or was interrupted."""
 
@@ -161,11 +181,13 @@ class Failed(StrictModel):
     type: Literal["failed"] = "failed"
     code: ErrorCode
     message: str
+    of_workflow: bool = False  # the ComfyUI template itself, and not the request, does not fit this server
     work: Done | None = None  # work done before the failure; None: nothing, or unknown
 
 
 Event = Annotated[
-    Accepted | Progress | ControlMap | Image | Findings | Done | Failed, Field(discriminator="type")
+    Accepted | Progress | ControlMap | Image | Findings | TrainedFile | Done | Failed,
+    Field(discriminator="type"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
@@ -176,6 +198,33 @@ class LoadedModel(StrictModel):
     path: str
     sha256: str
     size_bytes: int  # in device memory
+    load_seconds: float | None = None  # from opening the file until it could be used; None: not measured
+
+
+class ServerLoad(StrictModel):
+    """Load of the ComfyUI server behind an adapter. Its queue counts the prompts of all of its clients."""
+
+    queue: int = Field(default=0, ge=0)
+    memory_total: int = Field(default=0, ge=0)  # of its first device, in bytes; 0: not told
+    memory_free: int = Field(default=0, ge=0)
+
+
+class ServerCredentials(StrictModel):
+    """Body of ``PUT /credentials`` of an adapter: how it authenticates at its ComfyUI server.
+
+    The platform stores them and sends them again after a restart of the adapter, which keeps them in memory only.
+    """
+
+    scheme: Literal["", "bearer", "api_key", "basic"] = ""
+    secret: str = Field(default="", max_length=4000, repr=False)  # basic: user:password
+    ca: str = Field(default="", max_length=200_000)  # PEM; empty: the usual certificate authorities
+
+    @field_validator("secret")
+    @classmethod
+    def is_one_line(cls, secret: str) -> str:
+        if not secret.isprintable() or not secret.isascii():
+            raise ValueError("secret must be one line of ASCII")
+        return secret
 
 
 class RunnerStatus(StrictModel):
@@ -183,7 +232,7 @@ class RunnerStatus(StrictModel):
 
     protocol: int = PROTOCOL_VERSION
     boot_id: str  # random per process, so that a restart can be detected
-    backend: Literal["pipeline", "comfyui"] = "pipeline"
+    backend: Literal["pipeline", "comfyui", "training"] = "pipeline"
     version: str
     device: str
     slots: int
@@ -197,7 +246,16 @@ class RunnerStatus(StrictModel):
     loads_total: int = 0  # model files read into memory
     uptime_s: float = 0
     problem: str = ""  # why the runner accepts no jobs; shown to operators
+    server: ServerLoad | None = None  # ComfyUI runners only
+    credentials: str = ""  # digest of the adapter's ServerCredentials; empty: it has none
     inventory: str = ""  # digest of the response of ``GET /inventory``; empty: the runner has none
+
+
+class FileList(StrictModel):
+    """A list of model files that nodes offer for their inputs (``CLASS.INPUT``). Many nodes share one list."""
+
+    inputs: tuple[str, ...]
+    files: tuple[str, ...]  # as ComfyUI writes them
 
 
 class Inventory(StrictModel):
@@ -205,6 +263,7 @@ class Inventory(StrictModel):
 
     models: tuple[str, ...] = ()  # paths in the layout of MODELS_ROOT: ``checkpoints/a.safetensors``
     nodes: tuple[str, ...] = ()  # node classes
+    file_lists: tuple[FileList, ...] = ()
 
 
 class WorkflowProblems(StrictModel):

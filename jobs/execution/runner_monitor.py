@@ -21,6 +21,7 @@ from .sweep import died_with, sweep
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 2.0
+MAX_LOAD_TIMES = 500
 FIGURES = ("slots_busy", "steps_total", "calls_total", "rows_total", "loads_total", "uptime_s")
 
 
@@ -36,7 +37,7 @@ class RunnerWatch:
     def look(self) -> None:
         runner = Runner.objects.filter(name=self.name).first()
         if runner is not None:
-            self._look_at(runner)
+            look_at(runner)
         sweep()
 
     def _run(self) -> None:
@@ -49,14 +50,16 @@ class RunnerWatch:
                 connection.close()
             time.sleep(LOOK_EVERY_S)
 
-    def _look_at(self, runner: Runner) -> None:
-        try:
-            client = RunnerClient.of(runner)
-            status = client.status()
-            _seen(runner, status)
-            runner_inventory.keep(runner, status, client.inventory)
-        except RunnerError as error:
-            _not_seen(runner, str(error))
+
+def look_at(runner: Runner) -> None:
+    """Ask the runner for its status, and store it in its row."""
+    try:
+        client = RunnerClient.of(runner)
+        status = client.status()
+        _seen(runner, status)
+        runner_inventory.keep(runner, status, client.inventory)
+    except RunnerError as error:
+        _not_seen(runner, str(error))
 
 
 def _seen(runner: Runner, status: RunnerStatus) -> None:
@@ -70,6 +73,7 @@ def _seen(runner: Runner, status: RunnerStatus) -> None:
         device=status.device[:200],
         slots=status.slots,
         loaded=[model.sha256 for model in status.loaded],
+        load_seconds=_load_seconds(runner, status),
         memory_bytes=status.memory_bytes,
         version=status.version[:100],
         figures={name: getattr(status, name) for name in FIGURES},
@@ -79,6 +83,13 @@ def _seen(runner: Runner, status: RunnerStatus) -> None:
     _forgive_lost_hand_over(runner)
     if runner.problem or not runner.slots:
         notifications.notify({notifications.WORK: ""})
+
+
+def _load_seconds(runner: Runner, status: RunnerStatus) -> dict[str, float]:
+    """The last load time of each model, also of models that have been evicted since; the newest ones only."""
+    newest = {m.sha256: m.load_seconds for m in status.loaded if m.load_seconds is not None and m.sha256}
+    older = {sha256: seconds for sha256, seconds in runner.load_seconds.items() if sha256 not in newest}
+    return dict(list((older | newest).items())[-MAX_LOAD_TIMES:])
 
 
 def _forgive_lost_hand_over(runner: Runner) -> None:

@@ -40,6 +40,7 @@ class Runner(models.Model):
     boot_id = models.CharField(max_length=64, blank=True, editable=False)
     device = models.CharField(_("device"), max_length=200, blank=True, editable=False)
     loaded = models.JSONField(_("loaded models"), default=list, editable=False)  # sha256 of each
+    load_seconds = models.JSONField(default=dict, editable=False)  # sha256 -> time of its last load
     memory_bytes = models.BigIntegerField(_("memory"), default=0, editable=False)
     version = models.CharField(_("version"), max_length=100, blank=True, editable=False)
     figures = models.JSONField(_("figures"), default=dict, editable=False)  # counters since process start
@@ -49,6 +50,8 @@ class Runner(models.Model):
         "models_registry.ModelFile", related_name="runners", editable=False, verbose_name=_("own model files")
     )
     nodes = models.JSONField(default=list, editable=False)  # node classes available to workflows
+    # Model files that nodes offer: a list of {"inputs": ["CLASS.INPUT", …], "files": […]}.
+    file_lists = models.JSONField(default=list, editable=False)
     seen_at = models.DateTimeField(_("last seen"), null=True, blank=True, editable=False)
     # Set when a claimed job was begun by no worker in time; cleared when one is begun again.
     hand_over_lost_at = models.DateTimeField(

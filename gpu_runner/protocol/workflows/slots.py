@@ -75,7 +75,7 @@ def _target_problems(workflow: Workflow, slot: str) -> Iterator[str]:
     wants_output = slot in (LORAS, VAE)
     for text in workflow.slots[slot]:
         try:
-            target = Target.read(text)
+            target = Target.read(text, workflow.graph)
         except ValueError as error:
             yield f"slot {slot}: {error}"
             continue

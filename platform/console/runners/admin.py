@@ -23,6 +23,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
 from console.admin_base.base import ConsoleAdmin, ConsoleChangeList
 from console.dashboard.live_figures import RunnerLoad, runner_loads
 from jobs.execution.runner_client import RunnerBusy, RunnerClient, RunnerError
+from jobs.execution.runner_monitor import look_at
 from jobs.models import Runner
 
 from . import status_cells
@@ -85,7 +86,7 @@ class RunnerAdmin(ConsoleAdmin):
         js = ["console/live.js"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Runner]:
-        return super().get_queryset(request).defer("token", "nodes")
+        return super().get_queryset(request).defer("token", "nodes", "file_lists")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return RunnerChangeList
@@ -222,4 +223,10 @@ def _unload(runner: Runner) -> tuple[int, str]:
         return messages.WARNING, _("models in use by running jobs are not unloaded; drain the runner first")
     except RunnerError as error:
         return messages.ERROR, _("not unloaded: %(reason)s") % {"reason": error}
+    look_at(runner)  # so that the page does not list the former models until the next poll
+    runner.refresh_from_db(fields=["loaded"])
+    if runner.loaded:
+        return messages.WARNING, _("models that are still in memory: %(count)d") % {
+            "count": len(runner.loaded)
+        }
     return messages.SUCCESS, _("models unloaded")

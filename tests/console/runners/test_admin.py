@@ -66,8 +66,11 @@ def test_unload_sends_the_request_to_the_runner(press, runner, fake):
     fake.status = fake.status.model_copy(
         update={"loaded": (LoadedModel(path="a", sha256="b", size_bytes=1),)}
     )
-    assert "unloaded" in press(runner, "unload").content.decode()
+    Runner.objects.update(loaded=["b"])
+    assert "models unloaded" in press(runner, "unload").content.decode()
     assert fake.status.loaded == ()
+    runner.refresh_from_db()
+    assert runner.loaded == []  # at once, not with the next poll
 
 
 def test_busy_runner_keeps_its_models(press, runner, fake):
