@@ -52,6 +52,8 @@ class Kind(models.TextChoices):
     TAGGER = "tagger", _("tagger")
     TEXT_DETECTOR = "text_detector", _("text detector")
     DETECTOR = "detector", _("object detector")
+    DIFFUSION_MODEL = "diffusion_model", _("diffusion model")
+    TEXT_ENCODER = "text_encoder", _("text encoder")
     UNKNOWN = "unknown", _("unknown")
 
 
@@ -261,6 +263,10 @@ FILLED_BY_SCANS = frozenset(
         "licence",
         "commercial_use",
         "trigger_words",
+        "default_steps",
+        "default_guidance_scale",
+        "default_sampler",
+        "default_scheduler",
         "default_width",
         "default_height",
         "default_clip_skip",
@@ -283,6 +289,8 @@ FOLDERS: dict[str, str] = {
     Kind.TEXT_DETECTOR: "text_detection",
     Kind.TAGGER: "taggers",
     Kind.DETECTOR: "detectors",
+    Kind.DIFFUSION_MODEL: "diffusion_models",
+    Kind.TEXT_ENCODER: "text_encoders",
 }
 
 
@@ -448,3 +456,23 @@ class Tagger(ModelFile):
         proxy = True
         verbose_name = _("tagger")
         verbose_name_plural = _("taggers")
+
+
+class DiffusionModel(ModelFile):
+    KIND = Kind.DIFFUSION_MODEL
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("diffusion model")
+        verbose_name_plural = _("diffusion models")
+
+
+class TextEncoder(ModelFile):
+    KIND = Kind.TEXT_ENCODER
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("text encoder")
+        verbose_name_plural = _("text encoders")

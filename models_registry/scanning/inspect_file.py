@@ -33,6 +33,7 @@ from models_registry.models import (
 from .file_discovery import UNREADABLE_SUFFIXES
 from .pickle_safety import check_pickle
 from .pickled_shapes import pickled_shapes
+from .problem_texts import TEXTS
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ MAX_METADATA_BYTES = 256 * 1024
 LEGACY_BEGIN, LEGACY_LENGTH, LEGACY_DIGITS = 2**20, 2**16, 8
 EMBEDDING_SIZES = {"atelier.vectors": "vectors", "atelier.width": "width"}
 FINDINGS = {*EMBEDDING_SIZES, INPAINTING, RESIDUALS}
+# Their layouts are many, and only ComfyUI uses them: the folder decides.
+KINDS_BY_FOLDER_ONLY = frozenset({Kind.DIFFUSION_MODEL, Kind.TEXT_ENCODER})
 KIND_BY_FOLDER = {folder: kind for kind, folder in FOLDERS.items()}
 
 
@@ -70,7 +73,7 @@ def inspect_file(root: Path, path: str, final_path: str = "") -> FileInfo:
     """
     suffix = Path(path).suffix.lower()
     if suffix in UNREADABLE_SUFFIXES:
-        return FileInfo(problem=_("Files of the format %(suffix)s are not supported.") % {"suffix": suffix})
+        return FileInfo(problem=str(TEXTS["format"]) % {"suffix": suffix})
     try:
         inspector = INSPECTORS.get(suffix, _inspect_pickle)
         info = inspector(root / path, KIND_BY_FOLDER.get(path.partition("/")[0], Kind.UNKNOWN))
@@ -80,13 +83,13 @@ def inspect_file(root: Path, path: str, final_path: str = "") -> FileInfo:
     except FileNotFoundError:
         raise
     except PermissionError:
-        return FileInfo(problem=_("Permission denied when reading the file."))
+        return FileInfo(problem=str(TEXTS["denied"]))
     except (ValueError, OSError) as error:
         return FileInfo(problem=_not_usable(str(error)))
     except Exception:
         # One malformed file, possibly malicious, must not stop the scan of the others.
         logger.exception("inspection of %s failed", ascii(path))
-        return FileInfo(problem=_("The inspection failed; see the log."))
+        return FileInfo(problem=str(TEXTS["failed"]))
 
 
 def _not_usable(reason: str) -> str:
@@ -97,6 +100,8 @@ def _inspect_safetensors(file: Path, folder_kind: str) -> FileInfo:
     header = read_header(file)
     identified = inspect(header.shapes, header.metadata, header.problem)
     sha256, tensors_sha256 = _hashes(file, tensors=identified.kind == Kind.LORA)
+    if folder_kind in KINDS_BY_FOLDER_ONLY:
+        return FileInfo(folder_kind, sha256=sha256)
     architecture = architecture_of(identified, header.shapes, header.metadata)
     return _info(identified, sha256, tensors_sha256, header.metadata, architecture)
 
@@ -148,6 +153,8 @@ def _inspect_pickle(file: Path, folder_kind: str) -> FileInfo:
     """The kind is detected from the tensors, not from the folder."""
     check_pickle(file)
     sha256 = _hashes(file, tensors=False)[0]
+    if folder_kind in KINDS_BY_FOLDER_ONLY:
+        return FileInfo(folder_kind, sha256=sha256)
     found = pickled_shapes(file)
     if found is None:
         raise ValueError("it is not a dictionary of tensors")

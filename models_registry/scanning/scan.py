@@ -65,6 +65,16 @@ def register_file(path: str, info: FileInfo) -> ModelFile:
         return ModelFile.objects.get(path=path)
 
 
+def inspect_path(path: str) -> bool:
+    """Inspect one registered file again, although it has not changed. Returns whether it exists."""
+    try:
+        info = inspect_file(settings.MODELS_ROOT, path)
+    except FileNotFoundError:
+        return False
+    register_file(path, info)
+    return True
+
+
 class _Scan:
     def __init__(self, root: Path, again: bool) -> None:
         self.root = root
