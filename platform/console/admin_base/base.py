@@ -87,6 +87,7 @@ class ConsoleAdmin(TenantRestrictions, LabeledAutocomplete):
     """
 
     source_path = ""
+    empty_value_display = "–"  # as the cells that the pages render themselves
     formfield_overrides: ClassVar = {JSONField: {"form_class": IndentedJSONField, "widget": JSONWidget}}
     show_full_result_count = False
     list_filter_submit = True
