@@ -50,7 +50,7 @@ def forbidden_models(key: AccessKey | None, files: Resolution) -> Iterator[Refus
     """Yield a refusal for each file that the key may not use, although its source may."""
     if key is None or not key.allowed_models:
         return
-    for file in (files.checkpoint, *files.others.values()):
+    for file in files.named:
         if not key.allows_model(file.kind, file.name):
             words = {"key": key.key_id, "name": file.name}
             message = _("%(key)s may not use %(name)s.")

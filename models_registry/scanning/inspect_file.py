@@ -11,13 +11,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from gpu_runner.protocol.model_detection.fitting import architecture_of
 from gpu_runner.protocol.model_detection.onnx_models import identify_onnx_file
 from gpu_runner.protocol.model_detection.safetensors_header import read_header
-from gpu_runner.protocol.model_detection.safetensors_models import UNKNOWN, Identified, Shape
+from gpu_runner.protocol.model_detection.safetensors_models import UNKNOWN, Identified
 from gpu_runner.protocol.model_detection.tag_table import table_for
 from gpu_runner.protocol.model_detection.usability import inspect
 from models_registry.models import (
@@ -31,6 +33,7 @@ from models_registry.models import (
 from .file_discovery import UNREADABLE_SUFFIXES
 from .pickle_safety import check_pickle
 from .pickled_shapes import pickled_shapes
+from .problem_texts import TEXTS
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +42,8 @@ MAX_METADATA_BYTES = 256 * 1024
 LEGACY_BEGIN, LEGACY_LENGTH, LEGACY_DIGITS = 2**20, 2**16, 8
 EMBEDDING_SIZES = {"atelier.vectors": "vectors", "atelier.width": "width"}
 FINDINGS = {*EMBEDDING_SIZES, INPAINTING, RESIDUALS}
+# Their layouts are many, and only ComfyUI uses them: the folder decides.
+KINDS_BY_FOLDER_ONLY = frozenset({Kind.DIFFUSION_MODEL, Kind.TEXT_ENCODER})
 KIND_BY_FOLDER = {folder: kind for kind, folder in FOLDERS.items()}
 
 
@@ -57,6 +62,7 @@ class FileInfo:
     instruct: bool = False
     left_out: str = ""
     bundled_embeddings: tuple[str, ...] = ()
+    architecture: dict[str, Any] = field(default_factory=dict)
 
 
 def inspect_file(root: Path, path: str, final_path: str = "") -> FileInfo:
@@ -67,7 +73,7 @@ def inspect_file(root: Path, path: str, final_path: str = "") -> FileInfo:
     """
     suffix = Path(path).suffix.lower()
     if suffix in UNREADABLE_SUFFIXES:
-        return FileInfo(problem=_("Files of the format %(suffix)s are not supported.") % {"suffix": suffix})
+        return FileInfo(problem=str(TEXTS["format"]) % {"suffix": suffix})
     try:
         inspector = INSPECTORS.get(suffix, _inspect_pickle)
         info = inspector(root / path, KIND_BY_FOLDER.get(path.partition("/")[0], Kind.UNKNOWN))
@@ -77,13 +83,13 @@ def inspect_file(root: Path, path: str, final_path: str = "") -> FileInfo:
     except FileNotFoundError:
         raise
     except PermissionError:
-        return FileInfo(problem=_("Permission denied when reading the file."))
+        return FileInfo(problem=str(TEXTS["denied"]))
     except (ValueError, OSError) as error:
         return FileInfo(problem=_not_usable(str(error)))
     except Exception:
         # One malformed file, possibly malicious, must not stop the scan of the others.
         logger.exception("inspection of %s failed", ascii(path))
-        return FileInfo(problem=_("The inspection failed; see the log."))
+        return FileInfo(problem=str(TEXTS["failed"]))
 
 
 def _not_usable(reason: str) -> str:
@@ -94,10 +100,19 @@ def _inspect_safetensors(file: Path, folder_kind: str) -> FileInfo:
     header = read_header(file)
     identified = inspect(header.shapes, header.metadata, header.problem)
     sha256, tensors_sha256 = _hashes(file, tensors=identified.kind == Kind.LORA)
-    return _info(identified, sha256, tensors_sha256, header.metadata)
+    if folder_kind in KINDS_BY_FOLDER_ONLY:
+        return FileInfo(folder_kind, sha256=sha256)
+    architecture = architecture_of(identified, header.shapes, header.metadata)
+    return _info(identified, sha256, tensors_sha256, header.metadata, architecture)
 
 
-def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Mapping[str, str]) -> FileInfo:
+def _info(
+    identified: Identified,
+    sha256: str,
+    tensors_sha256: str,
+    metadata: Mapping[str, str],
+    architecture: dict[str, Any],
+) -> FileInfo:
     own = {name: value for name, value in metadata.items() if name not in FINDINGS}
     detail = identified.detail
     return FileInfo(
@@ -111,6 +126,7 @@ def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Ma
         instruct=identified.kind == Kind.CHECKPOINT and detail["instruct"],
         left_out=_left_out(detail.get("left_out", ())),
         bundled_embeddings=tuple(map(_storable_text, detail.get("bundled", ()))),
+        architecture=architecture,
     )
 
 
@@ -134,27 +150,25 @@ def _left_out(names: Sequence[str]) -> str:
 
 
 def _inspect_pickle(file: Path, folder_kind: str) -> FileInfo:
-    """The kind is detected from the tensors. The folder decides for upscalers only, of which there are too many kinds."""
+    """The kind is detected from the tensors, not from the folder."""
     check_pickle(file)
     sha256 = _hashes(file, tensors=False)[0]
+    if folder_kind in KINDS_BY_FOLDER_ONLY:
+        return FileInfo(folder_kind, sha256=sha256)
     found = pickled_shapes(file)
     if found is None:
         raise ValueError("it is not a dictionary of tensors")
     shapes, metadata = found
     identified = inspect(shapes, metadata)
-    if identified.kind == UNKNOWN:
-        if folder_kind == Kind.FACE_RESTORER:
-            return FileInfo(sha256=sha256, problem=str(UNKNOWN_FACE_RESTORER))
-        if folder_kind == Kind.UPSCALER and any(map(_is_image_convolution, shapes.values())):
-            return FileInfo(Kind.UPSCALER, sha256=sha256)
-    return _info(identified, sha256, "", {})
+    if identified.kind == UNKNOWN and folder_kind in UNKNOWN_ARCHITECTURES:
+        return FileInfo(sha256=sha256, problem=str(UNKNOWN_ARCHITECTURES[folder_kind]))
+    return _info(identified, sha256, "", {}, architecture_of(identified, shapes, metadata))
 
 
-def _is_image_convolution(shape: Shape) -> bool:
-    return len(shape) == 4 and 3 in shape[:2]
-
-
-UNKNOWN_FACE_RESTORER = gettext_lazy("Not a supported face restorer: only GFPGAN is supported.")
+UNKNOWN_ARCHITECTURES = {
+    Kind.FACE_RESTORER: gettext_lazy("Not a supported face restorer: only GFPGAN is supported."),
+    Kind.UPSCALER: gettext_lazy("Not an upscaler of a supported architecture."),
+}
 
 
 def _inspect_onnx(file: Path, folder_kind: str) -> FileInfo:

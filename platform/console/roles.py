@@ -69,6 +69,8 @@ ROLES = (
         (
             "access.view_businesssource",
             "access.view_accesskey",
+            "access.add_accesskey",  # within the limits of its source
+            "access.change_accesskey",  # its note, a new secret, and to revoke it
             VIEW_COSTS,
             SUBMIT_JOBS,
             "jobs.view_job",

@@ -18,8 +18,18 @@ pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.demo]
 
 SERIOUS = {"serious", "critical"}
 PAGES = (
-    *("", "jobs/job/", "{job}", "access/businesssource/{source}/change/", "playground/", "gallery/"),
-    *("labels/", "jobs/job/reproduce/", "{reproduction}"),
+    "",
+    "jobs/job/",
+    "{job}",
+    "access/businesssource/{source}/change/",
+    "access/businesssource/{source}/change/?tab=keys",
+    "access/businesssource/{source}/change/?tab=quotas",
+    "access/accesskey/{key}/change/",
+    "playground/",
+    "gallery/",
+    "labels/",
+    "jobs/job/reproduce/",
+    "{reproduction}",
 )
 
 
@@ -27,14 +37,14 @@ PAGES = (
 def pages(installation: Installation) -> list[str]:
     request = {"prompt": "a red circle", "width": 256, "height": 256, "steps": 2}
     assert installation.client.post("/sdapi/v1/txt2img", json=request).status_code == 200
-    job, source = installation.python("""
+    job, source, key = installation.python("""
 import json
 from jobs.models import Job
 job = Job.objects.filter(state="succeeded").latest("created_at")
-print(json.dumps([str(job.pk), job.source_id]))""")
+print(json.dumps([str(job.pk), job.source_id, job.key_id]))""")
     again = reproduction_of(installation, job)
-    names = {"job": f"jobs/job/{job}/change/", "reproduction": f"jobs/job/{again}/change/", "source": source}
-    return [page.format(**names) for page in PAGES]
+    names = {"job": f"jobs/job/{job}/change/", "reproduction": f"jobs/job/{again}/change/"}
+    return [page.format(**names, source=source, key=key) for page in PAGES]
 
 
 def reproduction_of(installation: Installation, job: str) -> str:

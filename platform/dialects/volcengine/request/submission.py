@@ -12,6 +12,7 @@ from dialects.volcengine.authentication import DIALECT
 from dialects.volcengine.errors import ServiceError
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
 from jobs.admission.lora_tags import refuse_tags
+from jobs.admission.model_defaults import defaults_of
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.models import Lane
 from models_registry.models import StylePreset
@@ -96,8 +97,7 @@ def build_submission(
     fields = {
         **_models(preset, body),
         **_sampling(preset, body),
-        "prompt": preset.compose_prompt(prompt),
-        "negative_prompt": _joined(preset.negative_prompt, body.text("u_prompt")),
+        **_prompts(preset, prompt, body.text("u_prompt"), source),
         "seed": _seed(body),
         "labels": read_labels(body),
         "marks": read_marks(body),
@@ -151,6 +151,18 @@ def _prompt(preset: StylePreset, body: Body) -> str:
     if preset.prompt_required:
         return body.required("prompt")
     return next((body.text(name) for name in PROMPT_FIELDS if name in body), "")
+
+
+def _prompts(preset: StylePreset, prompt: str, negative: str, source: BusinessSource) -> dict[str, str]:
+    """The texts of the preset and the request. A preset without texts leaves them to its checkpoint."""
+    negative = _joined(preset.negative_prompt, negative)
+    if preset.prompt and negative:
+        return {"prompt": preset.compose_prompt(prompt), "negative_prompt": negative}
+    defaults = defaults_of(preset.checkpoint.name if preset.checkpoint else "", source)
+    return {
+        "prompt": preset.compose_prompt(prompt) if preset.prompt else defaults.prefixed(prompt),
+        "negative_prompt": negative or defaults.negative_prompt,
+    }
 
 
 def _models(preset: StylePreset, body: Body) -> dict[str, Any]:

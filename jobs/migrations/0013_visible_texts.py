@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("jobs", "0011_unsigned_hash")]
+    dependencies = [("jobs", "0012_load_seconds")]
 
     operations = [
         migrations.AddField(
