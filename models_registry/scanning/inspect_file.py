@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -21,9 +22,15 @@ from gpu_runner.protocol.model_detection.safetensors_models import UNKNOWN, Iden
 from gpu_runner.protocol.model_detection.tag_table import table_for
 from gpu_runner.protocol.model_detection.usability import inspect
 from models_registry.models import (
+    CONTEXT_WIDTH,
+    ENCODER,
+    ENCODERS,
+    FAMILIES,
     FOLDERS,
     INPAINTING,
     RESIDUALS,
+    VARIANT,
+    WIDTH,
     Family,
     Kind,
 )
@@ -37,8 +44,20 @@ logger = logging.getLogger(__name__)
 CHUNK_BYTES = 4 * 1024 * 1024
 MAX_METADATA_BYTES = 256 * 1024
 LEGACY_BEGIN, LEGACY_LENGTH, LEGACY_DIGITS = 2**20, 2**16, 8
-EMBEDDING_SIZES = {"atelier.vectors": "vectors", "atelier.width": "width"}
-FINDINGS = {*EMBEDDING_SIZES, INPAINTING, RESIDUALS}
+# Findings that are kept in the metadata, by kind: key -> name in the detail. Empty ones are left out.
+KEPT: dict[str, dict[str, str]] = {
+    Kind.CHECKPOINT: {
+        INPAINTING: "inpainting",
+        ENCODERS: "text_encoders",
+        CONTEXT_WIDTH: "context_width",
+        VARIANT: "variant",
+    },
+    Kind.CONTROLNET: {RESIDUALS: "residuals"},
+    Kind.EMBEDDING: {"atelier.vectors": "vectors", WIDTH: "width"},
+    Kind.TEXT_ENCODER: {ENCODER: "encoder", WIDTH: "width"},
+    Kind.VAE: {FAMILIES: "families"},
+}
+FINDINGS = {key for kept in KEPT.values() for key in kept}
 KIND_BY_FOLDER = {folder: kind for kind, folder in FOLDERS.items()}
 
 
@@ -115,16 +134,16 @@ def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Ma
 
 
 def _extra_metadata(identified: Identified) -> dict[str, str]:
-    """Properties that A1111's API lists: the size of embeddings, whether a checkpoint is for inpainting; and the number of
-    a ControlNet's outputs, each of which may have a weight.
-    """
-    if identified.kind == Kind.CONTROLNET:
-        return {RESIDUALS: str(identified.detail["residuals"])}
-    if identified.kind == Kind.CHECKPOINT and identified.detail["inpainting"]:
-        return {INPAINTING: "yes"}
-    if identified.kind != Kind.EMBEDDING:
-        return {}
-    return {key: str(identified.detail[name]) for key, name in EMBEDDING_SIZES.items()}
+    """Properties that admission needs or an API lists."""
+    kept = KEPT.get(identified.kind, {})
+    found = {key: identified.detail.get(name) for key, name in kept.items()}
+    return {key: _as_text(value) for key, value in found.items() if value}
+
+
+def _as_text(value: Any) -> str:
+    if value is True:
+        return "yes"
+    return " ".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _left_out(names: Sequence[str]) -> str:

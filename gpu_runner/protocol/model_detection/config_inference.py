@@ -178,16 +178,20 @@ def infer_diffusers_vae(shapes: Shapes, family: str) -> Config:
 
 def _vae(shapes: Shapes, family: str, names: VaeNames) -> Config:
     widths = _vae_widths(shapes, names)
+    channels = shape_of(shapes, "decoder.conv_in.weight")[1]
     return {
         "in_channels": shape_of(shapes, "encoder.conv_in.weight")[1],
         "out_channels": shape_of(shapes, "decoder.conv_out.weight")[0],
-        "latent_channels": shape_of(shapes, "decoder.conv_in.weight")[1],
+        "latent_channels": channels,
         "block_out_channels": widths,
         "down_block_types": ["DownEncoderBlock2D"] * len(widths),
         "up_block_types": ["UpDecoderBlock2D"] * len(widths),
         "layers_per_block": next(n for n in count() if names.at(0, n) not in shapes),
         "norm_num_groups": 32,
         "scaling_factor": SCALING_FACTORS.get(family, 0.18215),
+        # The VAEs of four channels have both, those of 16 channels neither.
+        "use_quant_conv": channels == 4 or "quant_conv.weight" in shapes,
+        "use_post_quant_conv": channels == 4 or "post_quant_conv.weight" in shapes,
     }
 
 

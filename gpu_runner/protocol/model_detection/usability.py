@@ -7,9 +7,10 @@ No torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+
+from gpu_runner.protocol.families.registry import DRAWN, FAMILIES
 
 from .config_inference import (
     VAE,
@@ -22,6 +23,8 @@ from .config_inference import (
 )
 from .controlnet_config import infer_controlnet, is_ldm
 from .ldm_modules import Pair, controlnet_pairs, unet_pairs, vae_pairs
+from .parts.problems import encoder_names, missing_tensors, text_encoder_problem, transformer_problem
+from .parts.unsupported import CONTROL_KINDS, MAX_NAME, OTHER_KINDS, QUANTIZED
 from .safetensors_models import (
     CONTROL,
     UNET,
@@ -33,44 +36,10 @@ from .safetensors_models import (
     name_shapes_below,
 )
 
-SUPPORTED_FAMILIES = ("sd15", "sd2", "sdxl")
-LATENT_CHANNELS = 4
+DIFFUSION_FAMILIES = ("sd15", "sd2", "sdxl")
+TRANSFORMER_FAMILIES = frozenset(FAMILIES) - set(DIFFUSION_FAMILIES)
 IMAGE_LATENTS, INPAINTING_LATENTS, INSTRUCT_LATENTS = 4, 9, 8  # input channels of a UNet
 DEPTH_LATENTS = 5
-MAX_NAME = 80  # of a tensor, in a reason
-
-# Weights that are not numbers by themselves, in files whose storage is not decoded, such as pickles.
-QUANTIZED = re.compile(
-    r"(^|\.)scaled_fp8$|\.scale_(weight|input)$|\.(weight|input)_scale$|\.comfy_quant$|\.absmax$|\.quant_map$"
-    r"|\.quant_state|\.qweight$|\.weight_packed$"
-)
-# The same for files that A1111 loads as ControlNets.
-CONTROL_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"^lora_controlnet$"), "a Control-LoRA"),
-    (re.compile(r"^(adapter\.)?body\.\d+\.(in_conv|block1|resnets)\."), "a T2I-Adapter"),
-    (re.compile(r"^lllite_"), "a ControlNet-LLLite"),
-    (re.compile(r"(^|\.)task_embedding$"), "a union ControlNet"),
-    (re.compile(r"(^|\.)motion_modules?\."), "a SparseCtrl model"),
-    (re.compile(r"(^|\.)image_proj\.(latents|layers\.)"), "an IP-Adapter Plus or InstantID model"),
-    (re.compile(r"(^|\.)(image_proj|ip_adapter)\."), "an IP-Adapter"),
-)
-# Names that tell what an unsupported file is.
-OTHER_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"double_blocks\.\d|single_blocks\.\d|single_transformer_blocks\.\d"), "a Flux model"),
-    (re.compile(r"joint_blocks\.\d"), "a Stable Diffusion 3 model"),
-    *((pattern, text) for pattern, text in CONTROL_KINDS if "SparseCtrl" not in text),
-    (re.compile(r"(^|\.)encoder\.block\.\d+\.layer\.\d+\.SelfAttention\."), "a T5 text encoder"),
-    (re.compile(r"(^|\.)vision_model\."), "a CLIP vision encoder"),
-    (re.compile(r"^(text_model\.)?encoder\.layers\.\d+\.self_attn\."), "a text encoder alone"),
-    (re.compile(r"^(down_blocks|up_blocks)\.\d+\.resnets\."), "a UNet alone, in the layout of diffusers"),
-    (re.compile(r"motion_modules?\."), "a motion module"),
-    (re.compile(r"^(320|640|768|1280)\.\d\.linear\."), "a hypernetwork"),
-    (
-        re.compile(r"\b(ia3_l|vera_lambda|oft_[rR]|boft_[RrSs]|lora_embedding)"),
-        "an adapter of an unsupported kind",
-    ),
-    (re.compile(r"(^|\.)(transformer_)?blocks\.\d"), "a diffusion transformer"),
-)
 
 
 def inspect(shapes: Shapes, metadata: Metadata | None = None, storage_problem: str = "") -> Identified:
@@ -84,7 +53,8 @@ def inspect(shapes: Shapes, metadata: Metadata | None = None, storage_problem: s
         found = replace(found, problem=storage_problem)
     if not found.problem:
         found = replace(found, problem=_problem(found, shapes, metadata))
-    if found.kind == "checkpoint" and found.detail["has_vae"] and _vae_problem(shapes, VAE, metadata, found):
+    has_own_vae = found.family in DIFFUSION_FAMILIES and found.detail.get("has_vae", False)
+    if found.kind == "checkpoint" and has_own_vae and _vae_problem(shapes, VAE, metadata, found):
         found = replace(found, detail={**found.detail, "has_vae": False})
     return found
 
@@ -114,6 +84,8 @@ def _unknown(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
 
 
 def _checkpoint(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    if found.family in TRANSFORMER_FAMILIES:
+        return transformer_problem(found.family, shapes)
     channels = found.detail["in_channels"]
     if channels == DEPTH_LATENTS:
         return "it is a depth2img checkpoint, which is not supported: use a depth ControlNet instead"
@@ -123,18 +95,28 @@ def _checkpoint(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
             f"{INPAINTING_LATENTS} (inpainting) and {INSTRUCT_LATENTS} (InstructPix2Pix)"
         )
     if not any(name.startswith(("cond_stage_model.", "conditioner.embedders.")) for name in shapes):
-        return "it has no text encoder"
-    if found.family not in SUPPORTED_FAMILIES:
+        return f"it has no text encoder{encoder_names(found.family)}"
+    if found.family not in DIFFUSION_FAMILIES:
         return "its text encoder is not that of Stable Diffusion 1, 2 or XL"
     overrides = read_overrides(metadata)
     unet = infer_unet(name_shapes_below(shapes, UNET), found.family) | overrides["unet"]
     names = _ldm_names(unet_pairs(unet), UNET)
     for encoder in infer_text_encoders(shapes, found.family):
         names = [*names, *_text_encoder_names(encoder, shapes)]
-    return _missing(names, shapes)
+    return missing_tensors(names, shapes)
+
+
+def _text_encoder(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    return text_encoder_problem(found.detail["encoder"], shapes)
 
 
 def _vae(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    families = found.detail["families"]
+    if not families:
+        return f"its latents have {found.detail['latent_channels']} channels, which no supported family has"
+    if not set(families) & set(DRAWN):
+        labels = ", ".join(FAMILIES[family].label for family in families)
+        return f"it is a VAE for {labels}, which is not drawn here yet"
     return _vae_problem(shapes, found.detail["prefix"], metadata, found)
 
 
@@ -146,24 +128,21 @@ def _vae_problem(shapes: Shapes, prefix: str, metadata: Metadata, found: Identif
         config |= read_overrides(metadata)["vae"]
     except ValueError as error:
         return str(error)
-    if config["latent_channels"] != LATENT_CHANNELS:
-        return (
-            f"its latents have {config['latent_channels']} channels; those of Stable Diffusion have "
-            f"{LATENT_CHANNELS}"
-        )
     if diffusers:
         inner = {current_vae_name(name): shape for name, shape in inner.items()}
-        return _missing(_diffusers_names(vae_pairs(config)), inner)
-    return _missing(_ldm_names(vae_pairs(config), ""), inner)
+        return missing_tensors(_diffusers_names(vae_pairs(config)), inner)
+    return missing_tensors(_ldm_names(vae_pairs(config), ""), inner)
 
 
 def _controlnet(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
     if other := _name_of(CONTROL_KINDS, shapes):
         return f"it is {other}, which is not supported"
+    if found.detail["layout"] == "transformer":
+        return f"it is a ControlNet for {FAMILIES[found.family].label}, which is not drawn here yet"
     config = infer_controlnet(shapes, found.family, metadata)
     inner = name_shapes_below(shapes, CONTROL) or shapes
     pairs = controlnet_pairs(config)
-    return _missing(_ldm_names(pairs, "") if is_ldm(inner) else _diffusers_names(pairs), inner)
+    return missing_tensors(_ldm_names(pairs, "") if is_ldm(inner) else _diffusers_names(pairs), inner)
 
 
 def _upscaler(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
@@ -187,6 +166,7 @@ CHECKS: dict[str, Callable[[Identified, Shapes, Metadata], str]] = {
     UNKNOWN: _unknown,
     "checkpoint": _checkpoint,
     "vae": _vae,
+    "text_encoder": _text_encoder,
     "controlnet": _controlnet,
     "upscaler": _upscaler,
     "embedding": _embedding,
@@ -242,10 +222,3 @@ CLIP_MODULES = (
     *(f"self_attn.{name}_proj" for name in ("q", "k", "v", "out")),
     *("mlp.fc1", "mlp.fc2", "layer_norm1", "layer_norm2"),
 )
-
-
-def _missing(names: Iterable[str], shapes: Mapping[str, Any]) -> str:
-    missing = [name for name in names if name not in shapes]
-    if not missing:
-        return ""
-    return f"missing tensor {missing[0]}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")

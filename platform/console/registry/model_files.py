@@ -31,6 +31,7 @@ from models_registry.models import (
     Preprocessor,
     Tagger,
     TextDetector,
+    TextEncoder,
     Upscaler,
     Vae,
 )
@@ -80,6 +81,7 @@ class ModelFileForm(forms.ModelForm):
 
 @admin.register(
     Vae,
+    TextEncoder,
     ControlNet,
     Embedding,
     Upscaler,
