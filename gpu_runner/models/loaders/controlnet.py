@@ -44,6 +44,8 @@ def check_family(controlnet: LoadedControlNet, checkpoint: LoadedCheckpoint, nam
 
     The registry checks this for safetensors files; the family of a pickle is known only after loading.
     """
+    if checkpoint.facts.flow is not None:
+        raise ModelUnavailable(f"{name} is a ControlNet for another family of checkpoints")
     widths = [model.config.block_out_channels for model in (controlnet.net, checkpoint.unet)]
     contexts = {model.config.cross_attention_dim for model in (controlnet.net, checkpoint.unet)}
     if len(contexts) > 1 or list(widths[0]) != list(widths[1]):

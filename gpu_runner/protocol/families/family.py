@@ -81,13 +81,15 @@ class Flow:
 class TextPart:
     """One text encoder: ``kind`` is that of its file, ``tokens`` the length of its window.
 
-    ``padded``: prompts are padded to the whole window, and the padding is part of the conditioning.
+    ``padded``: prompts are padded to the whole window, and the padding is part of the conditioning. ``penultimate``: the
+    states before the last layer are used, without the final norm.
     """
 
     kind: Literal["clip_l", "clip_g", "t5_xxl", "umt5", "qwen3_4b", "qwen2_5_vl_7b"]
     tokens: int
     padded: bool = True
     optional: bool = False  # the denoiser was trained to work without it
+    penultimate: bool = False
 
 
 @dataclass(frozen=True)

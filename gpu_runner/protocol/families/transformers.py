@@ -17,8 +17,8 @@ SD3 = Family(
     label="Stable Diffusion 3.x",
     # As in ComfyUI, the context of a file without CLIP-G has zeros in its place, and one without T5 is that of CLIP alone.
     text=(
-        TextPart("clip_l", 77),
-        TextPart("clip_g", 77, optional=True),
+        TextPart("clip_l", 77, penultimate=True),
+        TextPart("clip_g", 77, optional=True, penultimate=True),
         TextPart("t5_xxl", 256, optional=True),
     ),
     latents=Latents("sd3", 16, patch=2, scaling_factor=1.5305, shift_factor=0.0609),

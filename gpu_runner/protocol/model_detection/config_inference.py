@@ -30,6 +30,7 @@ OVERRIDABLE = {
     "text_encoder": {"num_attention_heads", "hidden_act", "projection_dim"},
     "text_encoder_2": {"num_attention_heads", "hidden_act"},
 }
+STABLE_DIFFUSION_CHANNELS = 4
 SCALING_FACTORS = {"sd15": 0.18215, "sd2": 0.18215, "sdxl": 0.13025}
 
 Config = dict[str, Any]
@@ -52,7 +53,7 @@ def infer(shapes: Shapes, family: str, metadata: Metadata) -> Configurations:
         unet=infer_unet(name_shapes_below(shapes, UNET), family) | overrides["unet"],
         vae_scaling=float(overrides["vae"].get("scaling_factor", SCALING_FACTORS.get(family, 0.18215))),
         text_encoders=[
-            replace(encoder, config=encoder.config | overrides[part])
+            replaced(encoder, overrides[part])
             for encoder, part in zip(
                 infer_text_encoders(shapes, family), ("text_encoder", "text_encoder_2"), strict=False
             )
@@ -178,21 +179,20 @@ def infer_diffusers_vae(shapes: Shapes, family: str) -> Config:
 
 def _vae(shapes: Shapes, family: str, names: VaeNames) -> Config:
     widths = _vae_widths(shapes, names)
-    channels = shape_of(shapes, "decoder.conv_in.weight")[1]
-    return {
+    config = {
         "in_channels": shape_of(shapes, "encoder.conv_in.weight")[1],
         "out_channels": shape_of(shapes, "decoder.conv_out.weight")[0],
-        "latent_channels": channels,
+        "latent_channels": shape_of(shapes, "decoder.conv_in.weight")[1],
         "block_out_channels": widths,
         "down_block_types": ["DownEncoderBlock2D"] * len(widths),
         "up_block_types": ["UpDecoderBlock2D"] * len(widths),
         "layers_per_block": next(n for n in count() if names.at(0, n) not in shapes),
         "norm_num_groups": 32,
         "scaling_factor": SCALING_FACTORS.get(family, 0.18215),
-        # The VAEs of four channels have both, those of 16 channels neither.
-        "use_quant_conv": channels == 4 or "quant_conv.weight" in shapes,
-        "use_post_quant_conv": channels == 4 or "post_quant_conv.weight" in shapes,
     }
+    if config["latent_channels"] == STABLE_DIFFUSION_CHANNELS or "quant_conv.weight" in shapes:
+        return config
+    return config | {"use_quant_conv": False, "use_post_quant_conv": False}  # as those of SD3 and FLUX.1
 
 
 def _vae_widths(shapes: Shapes, names: VaeNames) -> list[int]:
@@ -220,6 +220,28 @@ def infer_text_encoders(shapes: Shapes, family: str) -> list[TextEncoder]:
     if family == "sdxl":
         return [_sdxl_encoder(shapes, f"conditioner.embedders.{index}.") for index in _sdxl_indices(shapes)]
     return [TextEncoder(CLIP, _openai_clip(name_shapes_below(shapes, CLIP)))]
+
+
+BUNDLED_CLIP_L = "text_encoders.clip_l.transformer."
+BUNDLED_CLIP_G = "text_encoders.clip_g.transformer."
+
+
+def infer_bundled_clip(shapes: Shapes) -> list[TextEncoder]:
+    """CLIP-L and CLIP-G in an SD3 file, both in the layout of transformers. Empty without CLIP-L."""
+    encoders = []
+    if clip_l := name_shapes_below(shapes, BUNDLED_CLIP_L):
+        encoders.append(TextEncoder(BUNDLED_CLIP_L, _openai_clip(clip_l)))
+        if clip_g := name_shapes_below(shapes, BUNDLED_CLIP_G):
+            projection = shape_of(clip_g, "text_projection.weight")
+            config = _openai_clip(clip_g) | {"hidden_act": "gelu", "pad_token_id": 0}
+            config |= {"projection_dim": projection[0]}
+            encoders.append(TextEncoder(BUNDLED_CLIP_G, config, projects=True))
+    return encoders
+
+
+def replaced(encoder: TextEncoder, overrides: Config) -> TextEncoder:
+    """The encoder with parts of its configuration replaced."""
+    return replace(encoder, config=encoder.config | overrides)
 
 
 def _sdxl_indices(shapes: Shapes) -> list[int]:

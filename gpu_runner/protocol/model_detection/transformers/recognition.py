@@ -51,11 +51,6 @@ class FoundTransformer:
             raise ValueError(f"missing tensor {self.transformer.context}")
         return shape[1]
 
-    @property
-    def own_shapes(self) -> Shapes:
-        """Shapes under the names of the file, without prefix."""
-        return {name.removeprefix(self.prefix): shape for name, shape in self._of_network().items()}
-
     def _of_network(self) -> Shapes:
         """Without a prefix, a file may have other networks beside the transformer; their names begin like these."""
         if self.prefix:
