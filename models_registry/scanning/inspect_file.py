@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy
 from gpu_runner.protocol.model_detection.onnx_models import identify_onnx_file
 from gpu_runner.protocol.model_detection.safetensors_header import read_header
 from gpu_runner.protocol.model_detection.safetensors_models import UNKNOWN, Identified, Shape
+from gpu_runner.protocol.model_detection.storage.gguf_header import GGUF_SUFFIX, read_gguf_header
 from gpu_runner.protocol.model_detection.tag_table import table_for
 from gpu_runner.protocol.model_detection.usability import inspect
 from models_registry.models import (
@@ -116,6 +117,12 @@ def _inspect_safetensors(file: Path, folder_kind: str) -> FileInfo:
     return _info(identified, sha256, tensors_sha256, header.metadata)
 
 
+def _inspect_gguf(file: Path, folder_kind: str) -> FileInfo:
+    header = read_gguf_header(file).header
+    identified = inspect(header.shapes, header.metadata, header.problem)
+    return _info(identified, _hashes(file, tensors=False)[0], "", header.metadata)
+
+
 def _info(identified: Identified, sha256: str, tensors_sha256: str, metadata: Mapping[str, str]) -> FileInfo:
     own = {name: value for name, value in metadata.items() if name not in FINDINGS}
     detail = identified.detail
@@ -196,7 +203,7 @@ def tag_table_problem(tagger: Path, final: Path) -> str:
     return ""
 
 
-INSPECTORS = {".safetensors": _inspect_safetensors, ".onnx": _inspect_onnx}
+INSPECTORS = {".safetensors": _inspect_safetensors, GGUF_SUFFIX: _inspect_gguf, ".onnx": _inspect_onnx}
 
 
 def _hashes(path: Path, *, tensors: bool) -> tuple[str, str]:
