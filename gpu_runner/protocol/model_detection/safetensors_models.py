@@ -16,6 +16,7 @@ from .adapter_layouts import BUNDLED, SDXL_STARTS, Adapter, read_adapter
 from .adapter_layouts import UNET as UNET_PART
 from .parts.descriptions import describe_text_encoder, describe_transformer
 from .parts.transformer_controlnets import find_transformer_controlnet
+from .parts.transformer_loras import describe_transformer_lora
 from .parts.vaes import find_vae
 from .safetensors_header import Metadata, Shapes, read_safetensors_header
 from .standard_modules import has_module
@@ -157,6 +158,10 @@ def _adapter(shapes: Shapes, metadata: Metadata) -> Identified | None:
         "left_out": (*adapter.left_out, *absent, *unreadable),
         "bundled": tuple(sorted(readable)),
     }
+    if adapter.is_for_another_network and (
+        found := describe_transformer_lora(adapter.foreign, shapes, metadata)
+    ):
+        return Identified("lora", found.family, detail | found.detail, found.problem)
     if adapter.is_for_another_network:
         problem = f"its modules are not those of a Stable Diffusion UNet ({adapter.foreign[0][:80]}, ...)"
         return Identified("lora", UNKNOWN, detail, problem)
