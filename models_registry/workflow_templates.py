@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -47,6 +48,48 @@ class WorkflowTemplate(models.Model):
         ),
     )
 
+    cost_steps = models.PositiveIntegerField(
+        _("steps billed"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("Per image. Empty: those of the request, or of the graph if it has no slot for them."),
+    )
+    cost_megapixels = models.FloatField(
+        _("megapixels billed"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.000001)],
+        help_text=_("Per image. Empty: those of the request, or of the graph if it has no slot for them."),
+    )
+    cost_factor = models.FloatField(
+        _("cost factor"),
+        default=1.0,
+        validators=[MinValueValidator(0)],
+        help_text=_("Cost of an image: steps × megapixels × this factor × the multiplier of the model."),
+    )
+    cost_per_second = models.DecimalField(
+        _("cost per second"),
+        max_digits=18,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text=_("Bills the execution time on the server instead of steps and megapixels."),
+    )
+    cost_max_seconds = models.FloatField(
+        _("seconds reserved"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.001)],
+        help_text=_("Per image, with a cost per second: so much is reserved, and at most so much is billed."),
+    )
+    cached_share = models.FloatField(
+        _("share billed for cached images"),
+        default=1.0,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text=_("Share of the cost of an image that ComfyUI returned from its cache without drawing it."),
+    )
     # Requirements of graph and slots, computed when the template is saved. Null: saved by an older version.
     requirements = models.JSONField(null=True, editable=False)
 
@@ -78,6 +121,9 @@ class WorkflowTemplate(models.Model):
         except ValueError as error:
             field = "slots" if str(error).startswith("slot") else "graph"
             raise ValidationError({field: str(error)}) from error
+        if (self.cost_per_second is None) != (self.cost_max_seconds is None):
+            field = "cost_per_second" if self.cost_per_second is None else "cost_max_seconds"
+            raise ValidationError({field: _("Cost per second and seconds reserved are set together.")})
 
     @property
     def needs(self) -> Requirements:

@@ -7,7 +7,6 @@ import logging
 import threading
 from typing import Literal
 
-from gpu_runner.comfyui import credentials
 from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout
 from gpu_runner.comfyui.inventory_poller import InventoryPoller
 from gpu_runner.protocol import Done, Event, Failed, LoadedModel, RunRequest, ServerCredentials
@@ -141,11 +140,7 @@ class ComfyBackend:
             problem=self.poller.problem,
             inventory=self.poller.digest,
             server=self.poller.load,
-            credentials=(
-                credentials.digest(self._credentials, self._token)
-                if self._credentials != ServerCredentials()
-                else ""
-            ),
+            credentials=self._credentials.digest(self._token),
         )
 
     def _forget(self, job: ComfyJob) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import ssl
 
 from gpu_runner.protocol import ServerCredentials
@@ -28,8 +26,3 @@ def tls_context(credentials: ServerCredentials) -> ssl.SSLContext:
     if credentials.ca:
         context.load_verify_locations(cadata=credentials.ca)
     return context
-
-
-def digest(credentials: ServerCredentials, token: str) -> str:
-    """Return a value by which the platform sees that the adapter has these credentials. It does not reveal them."""
-    return hmac.new(token.encode(), credentials.model_dump_json().encode(), hashlib.sha256).hexdigest()

@@ -20,6 +20,7 @@ POLL_INTERVAL_S = 10.0
 LISTING_INTERVAL_S = 60.0
 BUSY_DELAY_S = 120.0
 RETRY_S = 60.0  # after the nodes could not be read
+NEVER = float("-inf")
 NO_RESPONSE = "ComfyUI does not respond"
 READING = "ComfyUI's inventory is being read"
 REFUSED = "ComfyUI refused the credentials of this server"
@@ -38,9 +39,9 @@ class InventoryPoller:
         self.load = ServerLoad()
         self.problem = NO_RESPONSE
         self._listing: Listing | None = None
-        self._listed_at = 0.0
-        self._stale_since: float | None = 0.0  # None: nothing to read
-        self._retry_at = 0.0
+        self._listed_at = NEVER
+        self._stale_since: float | None = NEVER  # None: nothing to read
+        self._retry_at = NEVER
 
     def start(self) -> None:
         """Start the polling thread."""
@@ -53,13 +54,13 @@ class InventoryPoller:
     def request(self) -> None:
         """Have the inventory read again soon, for example because a job did not fit it."""
         self._mark_stale()
-        self._retry_at = 0.0
+        self._listed_at, self._retry_at = NEVER, NEVER
         self._wake.set()
 
     def refresh(self) -> None:
         """Read load and inventory now."""
         self._mark_stale()
-        self._listed_at = self._retry_at = 0.0
+        self._listed_at, self._retry_at = NEVER, NEVER
         self.look(may_wait=False)
 
     def look(self, *, may_wait: bool = True) -> None:
@@ -116,7 +117,7 @@ class InventoryPoller:
         inventory = read_inventory(self._client, self._listing or {}, device, version)
         document = inventory.as_inventory().model_dump_json()
         self.inventory, self.digest = inventory, hashlib.sha256(document.encode()).hexdigest()
-        self._stale_since, self._retry_at = None, 0.0
+        self._stale_since, self._retry_at = None, NEVER
 
     def _failed(self, error: ServerTimeout | Rejected) -> None:
         if isinstance(error, Rejected) and error.status in (401, 403):

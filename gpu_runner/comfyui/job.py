@@ -36,7 +36,6 @@ from gpu_runner.protocol import (
     Workflow,
 )
 from gpu_runner.protocol.errors import InvalidRequest
-from gpu_runner.protocol.workflows.graph_builder import counted_steps
 from gpu_runner.server.versions import own_version
 
 from . import errors, input_images
@@ -44,6 +43,7 @@ from .graph import MissingModel, UploadedInputs, check, graph_of
 from .input_images import ImageSet
 from .progress_socket import ProgressSocket
 from .prompt_execution import Cancelled, NotQueued, Outcome, PromptLost, PromptRun
+from .step_counter import StepCounter
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,8 @@ class ComfyJob:
     timeout_s: float
     steps_run: int = 0
     device_seconds: float = 0.0
+    images_drawn: float = 0.0
+    images_cached: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
     _mode: Mode | None = None
     _images_done: int = 0
@@ -132,6 +134,8 @@ class ComfyJob:
             engine_seconds=time.monotonic() - began,
             device_seconds=self.device_seconds,
             steps_run=self.steps_run,
+            images_drawn=self.images_drawn,
+            images_cached=self.images_cached,
         )
 
     def _generate(
@@ -145,7 +149,7 @@ class ComfyJob:
     ) -> None:
         prefix = f"{FOLDER}/{self.run_request.job_id}-{index}"
         graph = graph_of(self.run_request, workflow, self.poller.inventory, index, uploaded, prefix)
-        steps = counted_steps(workflow, graph) or {workflow.output_node: 1}
+        counter = StepCounter(graph, self.poller.inventory.nodes)
         prompt = PromptRun(
             client=self.client,
             progress_socket=progress_socket,
@@ -153,23 +157,30 @@ class ComfyJob:
             prompt_id=str(uuid.uuid4()),
             client_id=client_id,
             output_node=workflow.output_node,
-            steps=steps,
+            counter=counter,
             timeout_s=self.timeout_s,
             stopping=lambda: self._mode is not None,
-            on_progress=lambda done, preview: self._progress(done, sum(steps.values()), preview, index),
+            on_progress=lambda preview: self._progress(counter, preview, index),
         )
+        posted_at = time.monotonic()
         try:
             outcome = prompt.run()
             generated = self._download(outcome)
-        except Cancelled:
+        except Cancelled as cancelled:
             if self._mode is None:
                 raise PromptLost("another client of this ComfyUI interrupted the prompt") from None
-            self.steps_run += prompt.steps_done
+            self.steps_run += counter.done
+            self.images_drawn += counter.share
+            self.device_seconds += cancelled.seconds
             return
         except PromptLost:
             generated = self._saved_output(prefix)
-            outcome = Outcome(())
-        self.steps_run += sum(count for node, count in steps.items() if node not in outcome.cached)
+            outcome = Outcome((), seconds=time.monotonic() - posted_at)
+        self.steps_run += counter.steps_run(outcome.cached)
+        if counter.is_cached(outcome.cached):
+            self.images_cached += 1
+        else:
+            self.images_drawn += 1
         self.device_seconds += outcome.seconds
         self._deliver(index, image_set.finish(generated))
 
@@ -229,7 +240,8 @@ class ComfyJob:
         seed = self.run_request.request.seed_of(index)
         self.on_event(Image(index=index, seed=seed, width=image.width, height=image.height, data=data))
 
-    def _progress(self, done: int, steps: int, preview: bytes | None, index: int) -> None:
+    def _progress(self, counter: StepCounter, preview: bytes | None, index: int) -> None:
+        done, steps = counter.done, counter.total
         every = self.run_request.request.preview_every
         shown = _encode_preview(preview) if preview and every and done % every == 0 else None
         if preview and shown is None:

@@ -5,6 +5,8 @@ A worker POSTs a RunRequest to ``/generate`` and reads events as NDJSON, one obj
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
@@ -166,6 +168,10 @@ class Done(StrictModel):
     steps_run: int = Field(ge=0)
     # Sum of the pixels of the image over these steps, because passes have different sizes. None: not counted.
     pixel_steps: int | None = Field(default=None, ge=0)
+    # ComfyUI runners: images drawn (an interrupted one counts as the share of its steps), and images from the cache of
+    # the server, for which nothing was drawn. None: not counted.
+    images_drawn: float | None = Field(default=None, ge=0)
+    images_cached: int = Field(default=0, ge=0)
 
 
 ErrorCode = Literal[
@@ -231,6 +237,12 @@ class ServerCredentials(StrictModel):
         if not secret.isprintable() or not secret.isascii():
             raise ValueError("secret must be one line of ASCII")
         return secret
+
+    def digest(self, token: str) -> str:
+        """Value by which both sides see that they have the same. It does not reveal them; empty if there are none."""
+        if self == ServerCredentials():
+            return ""
+        return hmac.new(token.encode(), self.model_dump_json().encode(), hashlib.sha256).hexdigest()
 
 
 class RunnerStatus(StrictModel):

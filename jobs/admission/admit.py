@@ -17,7 +17,7 @@ from access.models import BusinessSource
 from access.prompt_modes import PromptMode
 from gpu_runner import logs
 from jobs.admission.submission import Submission
-from jobs.billing import cost
+from jobs.billing import cost, workflow_cost
 from jobs.images import storage
 from jobs.models import Job, request_as_json
 from jobs.outbound.callbacks import outbox
@@ -137,7 +137,11 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
     if checkpoint is not None and not files.is_from_template:
         request = request.model_copy(update={"checkpoint": checkpoint.name})
     now = timezone.now()
-    steps, cost_estimate = cost.planned(request, checkpoint.cost_multiplier if checkpoint else 1.0)
+    multiplier = checkpoint.cost_multiplier if checkpoint else 1.0
+    if submission.workflow is not None:
+        steps, cost_estimate = workflow_cost.planned(request, submission.workflow, multiplier)
+    else:
+        steps, cost_estimate = cost.planned(request, multiplier)
     return Job(
         source=submission.source,
         key=submission.key,

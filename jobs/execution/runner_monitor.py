@@ -6,13 +6,14 @@ import logging
 import threading
 import time
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from gpu_runner.protocol import RunnerStatus
-from jobs.models import Job, Runner
+from jobs.models import Backend, Job, Runner
 
 from . import notifications, runner_inventory
 from .runner_client import RunnerClient, RunnerError
@@ -57,6 +58,8 @@ def look_at(runner: Runner) -> None:
         client = RunnerClient.of(runner)
         status = client.status()
         _seen(runner, status)
+        if status.backend == Backend.COMFYUI:
+            _send_credentials(runner, status, client)
         runner_inventory.keep(runner, status, client.inventory)
     except RunnerError as error:
         _not_seen(runner, str(error))
@@ -76,13 +79,29 @@ def _seen(runner: Runner, status: RunnerStatus) -> None:
         load_seconds=_load_seconds(runner, status),
         memory_bytes=status.memory_bytes,
         version=status.version[:100],
-        figures={name: getattr(status, name) for name in FIGURES},
+        figures=_figures(status),
         seen_at=now,
         problem=status.problem[:300],
     )
     _forgive_lost_hand_over(runner)
     if runner.problem or not runner.slots:
         notifications.notify({notifications.WORK: ""})
+
+
+def _figures(status: RunnerStatus) -> dict[str, Any]:
+    figures = {name: getattr(status, name) for name in FIGURES}
+    return figures | {"server": status.server.model_dump()} if status.server else figures
+
+
+def _send_credentials(runner: Runner, status: RunnerStatus, client: RunnerClient) -> None:
+    """Send the credentials of the ComfyUI server, which the adapter keeps in memory only."""
+    try:
+        credentials = runner.server_credentials
+    except ValueError:
+        log.warning("the ComfyUI credentials of runner %s are not valid", runner.name)
+        return
+    if client.credentials_digest(credentials) != status.credentials:
+        client.send_credentials(credentials)
 
 
 def _load_seconds(runner: Runner, status: RunnerStatus) -> dict[str, float]:

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 from gpu_runner.protocol.model_detection.fitting import architecture_of
 from gpu_runner.protocol.model_detection.onnx_models import identify_onnx_file
 from gpu_runner.protocol.model_detection.safetensors_header import read_header
-from gpu_runner.protocol.model_detection.safetensors_models import UNKNOWN, Identified, Shape
+from gpu_runner.protocol.model_detection.safetensors_models import UNKNOWN, Identified
 from gpu_runner.protocol.model_detection.tag_table import table_for
 from gpu_runner.protocol.model_detection.usability import inspect
 from models_registry.models import (
@@ -150,7 +150,7 @@ def _left_out(names: Sequence[str]) -> str:
 
 
 def _inspect_pickle(file: Path, folder_kind: str) -> FileInfo:
-    """The kind is detected from the tensors. The folder decides for upscalers only, of which there are too many kinds."""
+    """The kind is detected from the tensors, not from the folder."""
     check_pickle(file)
     sha256 = _hashes(file, tensors=False)[0]
     if folder_kind in KINDS_BY_FOLDER_ONLY:
@@ -160,19 +160,15 @@ def _inspect_pickle(file: Path, folder_kind: str) -> FileInfo:
         raise ValueError("it is not a dictionary of tensors")
     shapes, metadata = found
     identified = inspect(shapes, metadata)
-    if identified.kind == UNKNOWN:
-        if folder_kind == Kind.FACE_RESTORER:
-            return FileInfo(sha256=sha256, problem=str(UNKNOWN_FACE_RESTORER))
-        if folder_kind == Kind.UPSCALER and any(map(_is_image_convolution, shapes.values())):
-            return FileInfo(Kind.UPSCALER, sha256=sha256)
+    if identified.kind == UNKNOWN and folder_kind in UNKNOWN_ARCHITECTURES:
+        return FileInfo(sha256=sha256, problem=str(UNKNOWN_ARCHITECTURES[folder_kind]))
     return _info(identified, sha256, "", {}, architecture_of(identified, shapes, metadata))
 
 
-def _is_image_convolution(shape: Shape) -> bool:
-    return len(shape) == 4 and 3 in shape[:2]
-
-
-UNKNOWN_FACE_RESTORER = gettext_lazy("Not a supported face restorer: only GFPGAN is supported.")
+UNKNOWN_ARCHITECTURES = {
+    Kind.FACE_RESTORER: gettext_lazy("Not a supported face restorer: only GFPGAN is supported."),
+    Kind.UPSCALER: gettext_lazy("Not an upscaler of a supported architecture."),
+}
 
 
 def _inspect_onnx(file: Path, folder_kind: str) -> FileInfo:

@@ -48,10 +48,14 @@ def _info(outputs: list[str], output_node: bool = False, **required: Any) -> dic
 class Double:
     """The server. ``at_step(prompt, step)`` is called before every sampler step; tests inject faults in it."""
 
-    def __init__(self, *, newer: bool = False) -> None:
+    def __init__(self, *, newer: bool = False, certificate: dict[str, str] | None = None) -> None:
+        """``certificate``: arguments of uvicorn, for a server with TLS."""
         self.newer = newer
+        self.certificate = certificate or {}
         self.files = {folder: list(names) for folder, names in FILES.items()}
         self.embeddings = ["plum"]
+        self.version = "0.3.64"
+        self.pending_forever = 0  # prompts of other clients
         self.at_step = lambda prompt, step: None
         self.before_response = lambda path: None  # raises to break the connection
         self.fails_with: dict[str, Any] | None = None
@@ -69,7 +73,12 @@ class Double:
         self._forget()
         self._loop: asyncio.AbstractEventLoop | None = None
         config = uvicorn.Config(
-            self._application(), port=0, log_level="error", ws="websockets-sansio", lifespan="off"
+            self._application(),
+            port=0,
+            log_level="error",
+            ws="websockets-sansio",
+            lifespan="off",
+            **self.certificate,
         )
         self._server = uvicorn.Server(config)
         self._serving = threading.Thread(target=self._server.run, daemon=True)
@@ -81,7 +90,7 @@ class Double:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
 
     def close(self) -> None:
         self._wake.set()
@@ -245,7 +254,7 @@ class Double:
             "vram_total": 4 * 2**30,
             "vram_free": 3 * 2**30,
         }
-        return JSONResponse({"system": {"os": "posix", "comfyui_version": "0.3.64"}, "devices": [device]})
+        return JSONResponse({"system": {"os": "posix", "comfyui_version": self.version}, "devices": [device]})
 
     async def _object_info(self, request: Request) -> Response:
         return JSONResponse(self.object_info())
@@ -254,7 +263,9 @@ class Double:
         return JSONResponse([*self.files, "configs", "embeddings", "custom_nodes"])
 
     async def _queue_remaining(self, request: Request) -> Response:
-        return JSONResponse({"exec_info": {"queue_remaining": len(self.running) + len(self.pending)}})
+        return JSONResponse(
+            {"exec_info": {"queue_remaining": len(self.running) + len(self.pending) + self.pending_forever}}
+        )
 
     async def _cancel(self, request: Request) -> Response:
         """Of newer servers: removes a pending prompt, or interrupts the running one, in one step."""

@@ -58,6 +58,7 @@ def reference(context: Context) -> Reference:
         "prompt": "a red circle on a blue background",
         "size": "256x256",
         "response_format": "b64_json",
+        "seed": 8,
     }
     return Reference(
         title="OpenAI Images",

@@ -191,6 +191,12 @@ OPERATOR_FIELDS = {
         "WorkflowRule.dialect",
         "WorkflowRule.operation",
         "WorkflowRule.style",
+        "cached_share",
+        "cost_factor",
+        "cost_max_seconds",
+        "cost_megapixels",
+        "cost_per_second",
+        "cost_steps",
         "enabled",
         "graph",
         "name",
@@ -213,7 +219,16 @@ OPERATOR_FIELDS |= {
 }
 OPERATOR_FIELDS |= {  # kinds without a default
     f"models_registry.{name}": MODEL_FILE - {"is_default"}
-    for name in ("controlnet", "detector", "embedding", "lora", "modelfile", "preprocessor")
+    for name in (
+        "controlnet",
+        "detector",
+        "diffusionmodel",
+        "textencoder",
+        "embedding",
+        "lora",
+        "modelfile",
+        "preprocessor",
+    )
 }
 ADMIN_FIELDS = OPERATOR_FIELDS | {
     "access.accesskey": KEY_LIMITS,
@@ -235,7 +250,10 @@ ADMIN_FIELDS = OPERATOR_FIELDS | {
         "usable_password",
     },
     "django_q.schedule": {"minutes", "next_run", "repeats", "schedule_type"},  # not what is run: that is code
-    "jobs.runner": {"enabled", "draining", "name", "url", "backend", "new_token"},
+    "jobs.runner": {
+        *("enabled", "draining", "name", "url", "backend", "new_token"),
+        *("server_scheme", "new_server_secret", "server_ca"),
+    },
     "jobs.storagetarget": {
         "allowed_sources",
         "channel",

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
-from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol import GenerationRequest, ServerCredentials
 from jobs.admission.admit import admit
 from jobs.admission.quote import quote
 from jobs.admission.submission import Submission
@@ -14,6 +16,7 @@ from jobs.errors import Unsupported
 from jobs.execution import back_off
 from jobs.execution.runner_monitor import RunnerWatch
 from jobs.models import Backend, Job, Runner, State, TemplateBackOff
+from jobs.models.runner import ServerScheme
 from jobs.scheduling import policy, queue_snapshot
 from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
@@ -41,6 +44,12 @@ def servers() -> Iterator[dict[str, Adapter]]:
         adapter.double.close()
 
 
+def look_at(name: str) -> None:
+    """Read status and inventory of a runner; on slow machines it counts as seen for an hour."""
+    RunnerWatch(name).look()
+    Runner.objects.filter(name=name).update(seen_at=timezone.now() + timedelta(hours=1))
+
+
 @pytest.fixture
 def fleet(servers, settings, db) -> Iterator[dict[str, Runner]]:
     settings.RUNNER_TOKEN = TOKEN
@@ -48,7 +57,7 @@ def fleet(servers, settings, db) -> Iterator[dict[str, Runner]]:
         adapter.double.fails_with = None
         adapter.double.clear_cache()
         Runner.objects.create(name=name, url=adapter.url)
-        RunnerWatch(name).look()
+        look_at(name)
     return {runner.name: runner for runner in Runner.objects.all()}
 
 
@@ -143,7 +152,7 @@ def same_files(fleet, servers) -> Iterator[None]:
     double = servers[WITHOUT].double
     double.files["diffusion_models"] = ["flux1-dev.safetensors"]
     servers[WITHOUT].backend.poller.refresh()
-    RunnerWatch(WITHOUT).look()
+    look_at(WITHOUT)
     fleet[WITHOUT].refresh_from_db()
     yield
     double.files["diffusion_models"] = []
@@ -184,7 +193,7 @@ def test_server_that_could_not_load_a_file_is_asked_again_when_its_files_have_ch
     adapter.double.fails_with = None
     adapter.double.files["diffusion_models"] = ["flux1-dev.safetensors", "other.safetensors"]
     adapter.backend.poller.refresh()
-    RunnerWatch(WITHOUT).look()
+    look_at(WITHOUT)
     run_all(WITHOUT)
     job.refresh_from_db()
     assert (job.state, job.runner.name) == (State.SUCCEEDED, WITHOUT)
@@ -211,3 +220,43 @@ def test_draining_server_finishes_and_takes_nothing_new(fleet, flux_request):
     Runner.objects.filter(name=WITH).update(draining=False)
     run_all(WITH)
     assert states() == [State.SUCCEEDED]
+
+
+def test_credentials_of_a_server_are_encrypted_and_reach_its_adapter(fleet, servers, flux_request):
+    adapter = servers[WITH]
+    adapter.double.required_headers = {"x-api-key": "s3cret"}
+    try:
+        adapter.backend.poller.refresh()
+        look_at(WITH)
+        runner = Runner.objects.get(name=WITH)
+        assert "refused the credentials" in runner.problem
+        runner.server_scheme, runner.server_secret = ServerScheme.API_KEY, "s3cret"
+        runner.save()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT server_secret FROM jobs_runner WHERE id = %s", [runner.pk])
+            assert "s3cret" not in cursor.fetchone()[0]
+        look_at(WITH)
+        adapter.backend.poller.refresh()
+        look_at(WITH)
+        job = admit(flux_request())
+        run_all(WITH)
+        job.refresh_from_db()
+        assert job.state == State.SUCCEEDED, job.error_message
+    finally:
+        adapter.double.required_headers = {}
+        adapter.backend.use(ServerCredentials())
+
+
+def test_price_of_a_job_is_its_quote_and_a_cached_image_pays_what_the_template_says(
+    fleet, flux_request, template
+):
+    WorkflowTemplate.objects.filter(pk=template.pk).update(cached_share=0.25)
+    expected = quote(flux_request(seed=5)).cost
+    costs = []
+    for _job in range(2):
+        job = admit(flux_request(seed=5))
+        run_all(WITH)
+        job.refresh_from_db()
+        costs.append(job.cost)
+    assert costs == [expected, expected / 4]
+    assert expected == Decimal("0.032768"), "8 steps of the graph"
