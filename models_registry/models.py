@@ -41,7 +41,6 @@ class Kind(models.TextChoices):
     CHECKPOINT = "checkpoint", _("checkpoint")
     LORA = "lora", _("LoRA")
     VAE = "vae", _("VAE")
-    TEXT_ENCODER = "text_encoder", _("text encoder")
     CONTROLNET = "controlnet", _("ControlNet")
     EMBEDDING = "embedding", _("embedding")
     UPSCALER = "upscaler", _("upscaler")
@@ -53,6 +52,8 @@ class Kind(models.TextChoices):
     TAGGER = "tagger", _("tagger")
     TEXT_DETECTOR = "text_detector", _("text detector")
     DETECTOR = "detector", _("object detector")
+    DIFFUSION_MODEL = "diffusion_model", _("diffusion model")
+    TEXT_ENCODER = "text_encoder", _("text encoder")
     UNKNOWN = "unknown", _("unknown")
 
 
@@ -258,6 +259,16 @@ class ModelFile(ModelCard, GenerationDefaults):
         return rest if rest and folder in FOLDERS.values() else self.path
 
 
+class Architecture(models.Model):
+    """Configuration of a checkpoint or ControlNet, or the shapes that a LoRA needs. Only admission reads it, once a process."""
+
+    file = models.OneToOneField(ModelFile, on_delete=models.CASCADE, primary_key=True)
+    content = models.JSONField()
+
+    def __str__(self) -> str:
+        return str(self.file)
+
+
 # Fields that a scan fills from the metadata and the family, unless an operator has set them.
 FILLED_BY_SCANS = frozenset(
     {
@@ -268,17 +279,21 @@ FILLED_BY_SCANS = frozenset(
         "licence",
         "commercial_use",
         "trigger_words",
+        "default_steps",
+        "default_guidance_scale",
+        "default_sampler",
+        "default_scheduler",
         "default_width",
         "default_height",
         "default_clip_skip",
     }
 )
 
+
 FOLDERS: dict[str, str] = {
     Kind.CHECKPOINT: "checkpoints",
     Kind.LORA: "loras",
     Kind.VAE: "vae",
-    Kind.TEXT_ENCODER: "text_encoders",
     Kind.CONTROLNET: "controlnet",
     Kind.EMBEDDING: "embeddings",
     Kind.UPSCALER: "upscalers",
@@ -290,6 +305,8 @@ FOLDERS: dict[str, str] = {
     Kind.TEXT_DETECTOR: "text_detection",
     Kind.TAGGER: "taggers",
     Kind.DETECTOR: "detectors",
+    Kind.DIFFUSION_MODEL: "diffusion_models",
+    Kind.TEXT_ENCODER: "text_encoders",
 }
 
 
@@ -345,16 +362,6 @@ class Vae(ModelFile):
         proxy = True
         verbose_name = _("VAE")
         verbose_name_plural = _("VAEs")
-
-
-class TextEncoder(ModelFile):
-    KIND = Kind.TEXT_ENCODER
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("text encoder")
-        verbose_name_plural = _("text encoders")
 
 
 class ControlNet(ModelFile):
@@ -465,3 +472,23 @@ class Tagger(ModelFile):
         proxy = True
         verbose_name = _("tagger")
         verbose_name_plural = _("taggers")
+
+
+class DiffusionModel(ModelFile):
+    KIND = Kind.DIFFUSION_MODEL
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("diffusion model")
+        verbose_name_plural = _("diffusion models")
+
+
+class TextEncoder(ModelFile):
+    KIND = Kind.TEXT_ENCODER
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("text encoder")
+        verbose_name_plural = _("text encoders")

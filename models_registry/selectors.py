@@ -76,7 +76,10 @@ def resolve(kind: str, name: str, source: BusinessSource, *, on_runners: bool = 
     if name and not on_runners and (broken := _find_by_name(with_problem(kind, source), name)):
         raise ModelUnusable(kind, broken.name, broken.problem)
     available = _available_files(kind, on_runners)
-    if name and source.commercial_models_only and (other := _find_by_name(available.open_to(source), name)):
+    open_files = available.open_to(source)
+    if source.commercial_models_only and (
+        other := _find_by_name(open_files, name) if name else _default(open_files)
+    ):
         raise ModelUnusable(kind, other.name, str(NOT_COMMERCIAL) % {"source": source.name})
     exists = name and _find_by_name(available, name)
     raise (ModelNotAllowed if exists else ModelNotFound)(kind, name)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from gpu_runner.protocol.workflows import slots
+from gpu_runner.protocol.workflows.requirements import Requirements, requirements_of
 from gpu_runner.protocol.workflows.template import Workflow
 
 SHIPPED = Path(__file__).parent / "shipped_workflows"
@@ -45,6 +48,51 @@ class WorkflowTemplate(models.Model):
         ),
     )
 
+    cost_steps = models.PositiveIntegerField(
+        _("steps billed"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("Per image. Empty: those of the request, or of the graph if it has no slot for them."),
+    )
+    cost_megapixels = models.FloatField(
+        _("megapixels billed"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.000001)],
+        help_text=_("Per image. Empty: those of the request, or of the graph if it has no slot for them."),
+    )
+    cost_factor = models.FloatField(
+        _("cost factor"),
+        default=1.0,
+        validators=[MinValueValidator(0)],
+        help_text=_("Cost of an image: steps × megapixels × this factor × the multiplier of the model."),
+    )
+    cost_per_second = models.DecimalField(
+        _("cost per second"),
+        max_digits=18,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text=_("Bills the execution time on the server instead of steps and megapixels."),
+    )
+    cost_max_seconds = models.FloatField(
+        _("seconds reserved"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.001)],
+        help_text=_("Per image, with a cost per second: so much is reserved, and at most so much is billed."),
+    )
+    cached_share = models.FloatField(
+        _("share billed for cached images"),
+        default=1.0,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text=_("Share of the cost of an image that ComfyUI returned from its cache without drawing it."),
+    )
+    # Requirements of graph and slots, computed when the template is saved. Null: saved by an older version.
+    requirements = models.JSONField(null=True, editable=False)
+
     class Meta:
         verbose_name = _("workflow template")
         verbose_name_plural = _("workflow templates")
@@ -60,12 +108,29 @@ class WorkflowTemplate(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            self.requirements = requirements_of(self.workflow()).as_json()
+        except ValueError:  # ``clean`` reports it; such a template is refused when a job needs it
+            self.requirements = None
+        super().save(*args, **kwargs)
+
     def clean(self) -> None:
         try:
             self.workflow()
         except ValueError as error:
             field = "slots" if str(error).startswith("slot") else "graph"
             raise ValidationError({field: str(error)}) from error
+        if (self.cost_per_second is None) != (self.cost_max_seconds is None):
+            field = "cost_per_second" if self.cost_per_second is None else "cost_max_seconds"
+            raise ValidationError({field: _("Cost per second and seconds reserved are set together.")})
+
+    @property
+    def needs(self) -> Requirements:
+        """Node classes and files that a server must have. Raises ValueError for an invalid template."""
+        if self.requirements is None:
+            return requirements_of(self.workflow())
+        return Requirements.read(self.requirements)
 
     def workflow(self) -> Workflow:
         """The validated template. Raises ValueError with a message for operators."""

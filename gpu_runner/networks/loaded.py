@@ -78,6 +78,11 @@ class LoadedCheckpoint:
         return isinstance(self.vae, AutoencoderKL)
 
     @property
+    def has_text_encoder(self) -> bool:
+        """Whether there is a text encoder: that of the file, or a named one."""
+        return any(True for _ in self.text_encoder.parameters())
+
+    @property
     def is_sdxl(self) -> bool:
         """Whether the UNet takes sizes and the pooled text embedding, as SDXL and its refiner do."""
         return self.facts.flow is None and self.unet.config.addition_embed_type == "text_time"

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from django.utils.translation import gettext as _
 
-from gpu_runner.protocol.workflows import node_names
 from gpu_runner.protocol.workflows.capabilities import unsupported_fields
 from gpu_runner.protocol.workflows.default_purpose import purpose_of
 from jobs.errors import Refused, Unsupported
+from jobs.execution import back_off, runner_inventory
+from jobs.execution.runner_inventory import ServerInventory
 from jobs.models import Backend, Runner
 from models_registry.models import WorkflowRule, WorkflowTemplate
 
@@ -73,17 +74,33 @@ def _default(submission: Submission) -> WorkflowTemplate:
 
 def _nowhere(submission: Submission, template: WorkflowTemplate) -> Iterator[Refused]:
     """Yield a refusal if no enabled runner has the required nodes. Busy or unreachable runners count."""
-    runners = list(Runner.objects.filter(enabled=True, backend=Backend.COMFYUI).defer("token"))
+    runners = list(Runner.objects.filter(enabled=True, backend=Backend.COMFYUI).defer("token", "figures"))
     if not runners:
         yield Unsupported(_("No ComfyUI runner is registered."), field=None)
         return
-    wanted = set(template.workflow().classes)
-    wanted |= {
-        node_names.MODULE_NODES[unit.module][0]
-        for unit in submission.request.controls
-        if unit.module in node_names.MODULE_NODES
-    }
-    lacking = [wanted - set(runner.nodes) for runner in runners if runner.nodes]
+    needs = template.needs
+    modules = [unit.module for unit in submission.request.controls]
+    nodes = needs.nodes | runner_inventory.nodes_of_modules(modules)
+    known = [ServerInventory.of(runner) for runner in runners if runner.nodes]
+    lacking = [server.missing_nodes(nodes) for server in known]
     if lacking and all(lacking):
         message = _("No ComfyUI runner has the node %(node)s, which this needs.")
         yield Unsupported(message % {"node": min(lacking[0])}, field=None)
+        return
+    missing = [server.missing_files(needs) for server in known]
+    if missing and all(missing):
+        words = {"file": missing[0][0].file, "template": template.name}
+        message = _("No ComfyUI runner has the file %(file)s, which the workflow %(template)s needs.")
+        yield Unsupported(message % words, field=None)
+        return
+    refusals = [refusal for runner in runners if (refusal := _refusal(runner, template))]
+    if refusals and len(refusals) == len(runners):
+        message = _("No ComfyUI runner can run the workflow %(template)s: %(reason)s")
+        yield Unsupported(message % {"template": template.name, "reason": refusals[0]}, field=None)
+
+
+def _refusal(runner: Runner, template: WorkflowTemplate) -> str:
+    """Why the server refused the template with its present inventory; empty if it did not."""
+    refused = back_off.active(runner).filter(template=template, inventory=runner.inventory)
+    row = refused.exclude(inventory="").first()
+    return row.reason if row else ""

@@ -30,7 +30,7 @@ def planned(request: GenerationRequest, multiplier: float) -> tuple[int, Decimal
     work = Decimal(sum(one.evaluations * one.pixels for one in passes))
     return (
         max(1, evaluations * request.num_results),
-        _rounded(work * request.num_images / 1_000_000 * Decimal(str(multiplier))),
+        rounded(work * request.num_images / 1_000_000 * Decimal(str(multiplier))),
     )
 
 
@@ -46,10 +46,11 @@ def settled(
         passes = count_evaluations(request)
         work = sum(one.evaluations * one.pixels for one in passes) * request.num_images
         if work:
-            return _rounded(estimated * min(pixel_steps, work) / work)
+            return rounded(estimated * min(pixel_steps, work) / work)
     planned_count = planned_steps(request)
-    return _rounded(estimated * min(steps_run, planned_count) / planned_count)
+    return rounded(estimated * min(steps_run, planned_count) / planned_count)
 
 
-def _rounded(amount: Decimal) -> Decimal:
+def rounded(amount: Decimal) -> Decimal:
+    """Round to the unit of cost."""
     return amount.quantize(UNIT, ROUND_HALF_UP)

@@ -14,19 +14,29 @@ from tests.e2e.installation import Installation
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.demo]
 
 SERIOUS = {"serious", "critical"}
-PAGES = ("", "jobs/job/", "{job}", "access/businesssource/{source}/change/", "playground/", "gallery/")
+PAGES = (
+    "",
+    "jobs/job/",
+    "{job}",
+    "access/businesssource/{source}/change/",
+    "access/businesssource/{source}/change/?tab=keys",
+    "access/businesssource/{source}/change/?tab=quotas",
+    "access/accesskey/{key}/change/",
+    "playground/",
+    "gallery/",
+)
 
 
 @pytest.fixture(scope="module")
 def pages(installation: Installation) -> list[str]:
     request = {"prompt": "a red circle", "width": 256, "height": 256, "steps": 2}
     assert installation.client.post("/sdapi/v1/txt2img", json=request).status_code == 200
-    job, source = installation.python("""
+    job, source, key = installation.python("""
 import json
 from jobs.models import Job
 job = Job.objects.filter(state="succeeded").latest("created_at")
-print(json.dumps([str(job.pk), job.source_id]))""")
-    return [page.format(job=f"jobs/job/{job}/change/", source=source) for page in PAGES]
+print(json.dumps([str(job.pk), job.source_id, job.key_id]))""")
+    return [page.format(job=f"jobs/job/{job}/change/", source=source, key=key) for page in PAGES]
 
 
 def violations_on(console: Console) -> list[str]:

@@ -100,8 +100,3 @@ def _text_encoders(file: TensorFile, device: torch.device, dtype: torch.dtype) -
         for encoder, part in zip(described, parts, strict=False)
     ]
     return load_text_encoders(file, configs, device, dtype).all if configs else []
-
-
-def has_text_encoder(checkpoint: LoadedCheckpoint) -> bool:
-    """Whether the checkpoint can encode a prompt: with a text encoder of its own, or a named one."""
-    return any(True for _ in checkpoint.text_encoder.parameters())

@@ -35,4 +35,18 @@ def sd3(transformer: Any, rows: Rows) -> Tensor:
     )[0]
 
 
-VELOCITIES: dict[str, Callable[[Any, Rows], Tensor]] = {"sd3": sd3}
+def z_image(transformer: Any, rows: Rows) -> Tensor:
+    """ZImageTransformer2DModel of diffusers: time runs from noise to image, and the output is image - noise.
+
+    It takes texts of different lengths, and pads and masks them itself.
+    """
+    outputs = transformer(
+        list(rows.x[:, :, None].unbind()),
+        1 - rows.times,
+        [text.context.to(rows.x) for text in rows.texts],
+        return_dict=False,
+    )[0]
+    return -torch.stack([output[:, 0] for output in outputs])
+
+
+VELOCITIES: dict[str, Callable[[Any, Rows], Tensor]] = {"sd3": sd3, "z_image": z_image}

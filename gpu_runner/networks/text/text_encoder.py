@@ -18,6 +18,7 @@ from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 
 from . import emphasis
+from .language_models import encode_messages
 from .prompt_chunks import PLAIN, Chunk, chunks_of
 
 CHUNKS_AT_ONCE = 64  # batch size limit; a prompt of maximum length has hundreds of chunks
@@ -52,6 +53,8 @@ def _encode_all(
     """Encode with every text encoder; their states are concatenated along the width."""
     if not prompts:
         return iter(())
+    if checkpoint.facts.text[0].kind == "qwen3_4b":
+        return iter(encode_messages(checkpoint.text_encoder, checkpoint.facts.text[0], prompts))
     readers = [_Reader(checkpoint, which, options) for which in range(len(checkpoint.text_encoders))]
     join = partial(_joined_for_sd3, checkpoint) if checkpoint.family == "sd3" else _joined
     return (join(parts) for parts in zip(*(reader.read(prompts) for reader in readers), strict=True))

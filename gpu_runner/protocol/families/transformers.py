@@ -38,7 +38,6 @@ Z_IMAGE = Family(
     samplers=SAMPLERS,
     schedulers=("SGM Uniform", "Simple", "Normal", "Beta", "Karras"),
     defaults=Defaults(steps=8, guidance=1.0, side=1024),
-    is_drawn=False,
 )
 FLUX1 = Family(
     name="flux1",

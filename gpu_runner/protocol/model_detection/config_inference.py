@@ -222,6 +222,7 @@ def infer_text_encoders(shapes: Shapes, family: str) -> list[TextEncoder]:
     return [TextEncoder(CLIP, _openai_clip(name_shapes_below(shapes, CLIP)))]
 
 
+CLIP_G_WIDTH = 1280
 BUNDLED_CLIP_L = "text_encoders.clip_l.transformer."
 BUNDLED_CLIP_G = "text_encoders.clip_g.transformer."
 
@@ -237,6 +238,18 @@ def infer_bundled_clip(shapes: Shapes) -> list[TextEncoder]:
             config |= {"projection_dim": projection[0]}
             encoders.append(TextEncoder(BUNDLED_CLIP_G, config, projects=True))
     return encoders
+
+
+def infer_clip_file(shapes: Shapes) -> tuple[str, TextEncoder]:
+    """Kind and configuration of a CLIP in a file of its own, in the layout of transformers. Raises ValueError."""
+    if not any(name.endswith("encoder.layers.0.mlp.fc1.weight") for name in shapes):
+        raise ValueError("it is no text encoder that is read here")
+    config = _openai_clip(shapes)
+    if config["hidden_size"] != CLIP_G_WIDTH:
+        return "clip_l", TextEncoder("", config)
+    projection = shape_of(shapes, "text_projection.weight")
+    config |= {"hidden_act": "gelu", "pad_token_id": 0, "projection_dim": projection[0]}
+    return "clip_g", TextEncoder("", config, projects=True)
 
 
 def replaced(encoder: TextEncoder, overrides: Config) -> TextEncoder:

@@ -21,6 +21,7 @@ from .parts.vaes import find_vae
 from .safetensors_header import Metadata, Shapes, read_safetensors_header
 from .standard_modules import has_module
 from .storage.tensor_header import Shape
+from .upscaler_architectures import architecture_of
 
 __all__ = [
     "Identified",
@@ -312,21 +313,10 @@ def names_without_prefix(shapes: Shapes) -> set[str]:
 
 
 def _upscaler(shapes: Shapes, metadata: Metadata) -> Identified | None:
-    names = names_without_prefix(shapes)
-    for architecture, patterns in UPSCALERS.items():
-        if all(any(re.match(pattern, name) for name in names) for pattern in patterns):
-            return Identified("upscaler", UNKNOWN, {"architecture": architecture})
-    return None
+    found = architecture_of(names_without_prefix(shapes))
+    return Identified("upscaler", UNKNOWN, {"architecture": found}) if found else None
 
 
-UPSCALERS: dict[str, tuple[str, ...]] = {
-    "ESRGAN": (
-        r"(model\.0|conv_first)\.weight$",
-        r"(model\.1\.sub\.0\.RDB1|RRDB_trunk\.0\.RDB1|body\.0\.rdb1)\.conv1\.",
-    ),
-    "transformer": (r"conv_first\.weight$", r"layers\.0\.(residual_group\.)?blocks\.0\."),
-    "SRVGG": (r"body\.0\.weight$", r"body\.1\.weight$", r"body\.2\.weight$", r"body\.2\.bias$"),
-}
 RULES: tuple[Callable[[Shapes, Metadata], Identified | None], ...] = (
     _controlnet,
     _checkpoint,

@@ -7,11 +7,14 @@ No torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from math import prod
 
 from gpu_runner.protocol.families.registry import DRAWN, FAMILIES
 
+from .adapter_layouts import read_adapter
+from .adapter_shapes import requirements
 from .config_inference import (
     VAE,
     TextEncoder,
@@ -23,8 +26,10 @@ from .config_inference import (
 )
 from .controlnet_config import infer_controlnet, is_ldm
 from .ldm_modules import Pair, controlnet_pairs, unet_pairs, vae_pairs
-from .parts.problems import encoder_names, missing_tensors, text_encoder_problem, transformer_problem
+from .network_shapes import clip_weights, controlnet_weights, unet_weights, vae_weights
+from .parts.problems import encoder_names, text_encoder_problem, transformer_problem
 from .parts.unsupported import CONTROL_KINDS, MAX_NAME, OTHER_KINDS, QUANTIZED
+from .safetensors_header import Shape
 from .safetensors_models import (
     CONTROL,
     UNET,
@@ -40,6 +45,7 @@ DIFFUSION_FAMILIES = ("sd15", "sd2", "sdxl")
 TRANSFORMER_FAMILIES = frozenset(FAMILIES) - set(DIFFUSION_FAMILIES)
 IMAGE_LATENTS, INPAINTING_LATENTS, INSTRUCT_LATENTS = 4, 9, 8  # input channels of a UNet
 DEPTH_LATENTS = 5
+HINT_CHANNELS = 3
 
 
 def inspect(shapes: Shapes, metadata: Metadata | None = None, storage_problem: str = "") -> Identified:
@@ -100,10 +106,10 @@ def _checkpoint(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
         return "its text encoder is not that of Stable Diffusion 1, 2 or XL"
     overrides = read_overrides(metadata)
     unet = infer_unet(name_shapes_below(shapes, UNET), found.family) | overrides["unet"]
-    names = _ldm_names(unet_pairs(unet), UNET)
+    tensors = _tensors_of(unet_pairs(unet), unet_weights(unet), UNET)
     for encoder in infer_text_encoders(shapes, found.family):
-        names = [*names, *_text_encoder_names(encoder, shapes)]
-    return missing_tensors(names, shapes)
+        tensors |= _text_encoder_tensors(encoder, shapes)
+    return _difference(tensors, shapes)
 
 
 def _text_encoder(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
@@ -130,8 +136,7 @@ def _vae_problem(shapes: Shapes, prefix: str, metadata: Metadata, found: Identif
         return str(error)
     if diffusers:
         inner = {current_vae_name(name): shape for name, shape in inner.items()}
-        return missing_tensors(_diffusers_names(vae_pairs(config)), inner)
-    return missing_tensors(_ldm_names(vae_pairs(config), ""), inner)
+    return _difference(_tensors_of(vae_pairs(config), vae_weights(config), diffusers=diffusers), inner)
 
 
 def _controlnet(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
@@ -141,8 +146,18 @@ def _controlnet(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
         return f"it is a ControlNet for {FAMILIES[found.family].label}, which is not drawn here yet"
     config = infer_controlnet(shapes, found.family, metadata)
     inner = name_shapes_below(shapes, CONTROL) or shapes
-    pairs = controlnet_pairs(config)
-    return missing_tensors(_ldm_names(pairs, "") if is_ldm(inner) else _diffusers_names(pairs), inner)
+    if config["in_channels"] != IMAGE_LATENTS or config["conditioning_channels"] != HINT_CHANNELS:
+        return (
+            f"it must read {IMAGE_LATENTS} channels of latents and {HINT_CHANNELS} of an image "
+            f"(got {config['in_channels']} and {config['conditioning_channels']})"
+        )
+    pairs, weights = controlnet_pairs(config), controlnet_weights(config)
+    return _difference(_tensors_of(pairs, weights, diffusers=not is_ldm(inner)), inner)
+
+
+def _lora(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    requirements(read_adapter(shapes), shapes)
+    return ""
 
 
 def _upscaler(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
@@ -168,6 +183,7 @@ CHECKS: dict[str, Callable[[Identified, Shapes, Metadata], str]] = {
     "vae": _vae,
     "text_encoder": _text_encoder,
     "controlnet": _controlnet,
+    "lora": _lora,
     "upscaler": _upscaler,
     "embedding": _embedding,
 }
@@ -185,40 +201,57 @@ def current_vae_name(name: str) -> str:
 WITHOUT_BIAS = re.compile(r"attn[12]\.to_[qkv]$")
 
 
-def _ldm_names(pairs: Iterable[Pair], prefix: str) -> list[str]:
-    return [name for ldm, _diffusers in pairs for name in _tensors(f"{prefix}{ldm}")]
+def _tensors_of(
+    pairs: Iterable[Pair], weights: Mapping[str, Shape], prefix: str = "", *, diffusers: bool = False
+) -> dict[str, Shape]:
+    """Shapes of the tensors that a file must have, by name, in the LDM layout or that of diffusers."""
+    found: dict[str, Shape] = {}
+    for ldm, name in pairs:
+        if (
+            name in weights
+        ):  # a VAE's and a ControlNet's pairs have all of them, a UNet's some shortcuts too many
+            found |= _with_bias(name if diffusers else f"{prefix}{ldm}", weights[name])
+    return found
 
 
-def _diffusers_names(pairs: Iterable[Pair]) -> list[str]:
-    return [name for _ldm, diffusers in pairs for name in _tensors(diffusers)]
+def _with_bias(module: str, weight: Shape) -> dict[str, Shape]:
+    own: dict[str, Shape] = {f"{module}.weight": weight}
+    return own if WITHOUT_BIAS.search(module) else own | {f"{module}.bias": weight[:1]}
 
 
-def _tensors(module: str) -> Iterator[str]:
-    yield f"{module}.weight"
-    if not WITHOUT_BIAS.search(module):
-        yield f"{module}.bias"
-
-
-def _text_encoder_names(encoder: TextEncoder, shapes: Shapes) -> Iterator[str]:
-    layers: int = encoder.config["num_hidden_layers"]
+def _text_encoder_tensors(encoder: TextEncoder, shapes: Shapes) -> dict[str, Shape]:
+    width, prefix = encoder.config["hidden_size"], encoder.prefix
+    inner: int = encoder.config["intermediate_size"]
+    found: dict[str, Shape] = {}
     if encoder.is_open_clip:
-        yield f"{encoder.prefix}ln_final.weight"
-        for layer in range(layers):
-            start = f"{encoder.prefix}transformer.resblocks.{layer}"
-            yield from (f"{start}.attn.in_proj_{kind}" for kind in ("weight", "bias"))
-            for module in ("attn.out_proj", "mlp.c_fc", "mlp.c_proj", "ln_1", "ln_2"):
-                yield from _tensors(f"{start}.{module}")
-        return
-    prefix = encoder.prefix
+        found |= _with_bias(f"{prefix}ln_final", (width,))
+        found |= {f"{prefix}positional_embedding": (encoder.config["max_position_embeddings"], width)}
+        for layer in range(encoder.config["num_hidden_layers"]):
+            start = f"{prefix}transformer.resblocks.{layer}"
+            found |= {
+                f"{start}.attn.in_proj_weight": (3 * width, width),
+                f"{start}.attn.in_proj_bias": (3 * width,),
+            }
+            found |= _with_bias(f"{start}.attn.out_proj", (width, width))
+            found |= _with_bias(f"{start}.mlp.c_fc", (inner, width))
+            found |= _with_bias(f"{start}.mlp.c_proj", (width, inner))
+            for norm in ("ln_1", "ln_2"):
+                found |= _with_bias(f"{start}.{norm}", (width,))
+        return found
     if f"{prefix}text_model.embeddings.token_embedding.weight" in shapes:
         prefix += "text_model."
-    yield from _tensors(f"{prefix}final_layer_norm")
-    for layer in range(layers):
-        for module in CLIP_MODULES:
-            yield from _tensors(f"{prefix}encoder.layers.{layer}.{module}")
+    positions = encoder.config["max_position_embeddings"]
+    found[f"{prefix}embeddings.position_embedding.weight"] = (positions, width)
+    for module, weight in clip_weights(encoder.config).items():
+        found |= _with_bias(f"{prefix}{module}", weight)
+    return found
 
 
-CLIP_MODULES = (
-    *(f"self_attn.{name}_proj" for name in ("q", "k", "v", "out")),
-    *("mlp.fc1", "mlp.fc2", "layer_norm1", "layer_norm2"),
-)
+def _difference(expected: Mapping[str, Shape], shapes: Shapes) -> str:
+    """What is missing of a file, or has another number of elements: 1x1 convolutions and linear layers are interchangeable."""
+    if missing := [name for name in expected if name not in shapes]:
+        return f"missing tensor {missing[0]}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+    for name, shape in expected.items():
+        if prod(shapes[name]) != prod(shape):
+            return f"{name[:MAX_NAME]} must have the shape {shape} (got {shapes[name]})"
+    return ""

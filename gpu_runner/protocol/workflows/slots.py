@@ -75,7 +75,7 @@ def _target_problems(workflow: Workflow, slot: str) -> Iterator[str]:
     wants_output = slot in (LORAS, VAE)
     for text in workflow.slots[slot]:
         try:
-            target = Target.read(text)
+            target = Target.read(text, workflow.graph)
         except ValueError as error:
             yield f"slot {slot}: {error}"
             continue
@@ -84,7 +84,11 @@ def _target_problems(workflow: Workflow, slot: str) -> Iterator[str]:
         elif bool(target.input) == wants_output:
             yield f"slot {slot}: {text} must be {'NODE:OUTPUT' if wants_output else 'NODE.INPUT'}"
         elif target.input and target.input not in workflow.graph[target.node].inputs:
-            yield f"slot {slot}: node {target.node} has no input {target.input}"
+            yield f"slot {slot}: node {target.node} has no input {target.input}{_hint(workflow, slot, target)}"
+        elif slot == FILENAME_PREFIX and not isinstance(
+            workflow.graph[target.node].inputs[target.input], str
+        ):
+            yield f"slot {slot}: {text} must be the text input of the node that saves the image"
     count = len(workflow.slots[slot])
     if (slot == LORAS and count != 2) or (slot == VAE and count != 1) or (slot == CONTROLS and count % 2):
         yield f"slot {slot} must name {EXPECTED_TARGETS[slot]}"
@@ -92,6 +96,14 @@ def _target_problems(workflow: Workflow, slot: str) -> Iterator[str]:
         yield f"slot {slot} must name at least one target"
 
 
+def _hint(workflow: Workflow, slot: str, target: Target) -> str:
+    class_type = workflow.graph[target.node].class_type
+    if slot == FILENAME_PREFIX and class_type in UNSAVED_OUTPUTS:
+        return f": {class_type} does not save its images; use the node SaveImage"
+    return ""
+
+
+UNSAVED_OUTPUTS = ("PreviewImage", "SaveImageWebsocket")
 EXPECTED_TARGETS = {
     LORAS: "two outputs, of the model and of the text encoder",
     VAE: "one output, of the VAE",

@@ -57,6 +57,7 @@ OVERVIEW = Tab(
     "overview", _("Overview"), [(_("Source"), {"fields": [("name", "title"), ("enabled", "weight")]})]
 )
 ACCESS = {"fields": ["dialects", "networks", "keyless_networks", "reachable", "expires_at"]}
+MODELS = {"fields": ["commercial_models_only"]}
 RETENTION = {"fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days"]}
 
 
@@ -73,7 +74,7 @@ class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, Stateme
         Tab("quotas", _("Quotas"), [QUOTAS]),
         Tab("rate-limits", _("Rate limits"), [RATE_LIMITS]),
         Tab("size-limits", _("Size limits"), [SIZE_LIMITS]),
-        Tab("access", _("Access"), [(_("Access"), ACCESS)]),
+        Tab("access", _("Access"), [(_("Access"), ACCESS), (_("Models"), MODELS)]),
         Tab(
             "images",
             _("Images"),

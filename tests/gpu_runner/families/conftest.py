@@ -27,7 +27,7 @@ def checkpoints(tmp_path_factory) -> dict[str, LoadedCheckpoint]:
     """Loaded from files in their everyday layouts, by family."""
     root = tmp_path_factory.mktemp("flow")
     store = ModelStore(root, "cpu", torch.float32, 2**30)
-    return {name: store.get(write(root)) for name, write in flow_models.WRITERS.items()}
+    return {name: store.get(*write(root)) for name, write in flow_models.WRITERS.items()}
 
 
 @dataclass(eq=False)

@@ -287,17 +287,21 @@ def pickled(path: Path, content: object) -> None:
     torch.save(content, path)
 
 
-def test_folder_decides_for_upscalers_of_unknown_architecture_only(root):
+def test_the_folder_is_no_proof_of_the_kind(root):
     unknown = {"tail.weight": torch.zeros(3, 8, 3, 3)}
+    compact = {f"body.{number}.weight": torch.zeros(8, 3, 3, 3) for number in range(3)}
+    pickled(root / "upscalers" / "compact.pth", {"params": compact})
     for folder in ("upscalers", "embeddings", "loras", "vae", "checkpoints", "controlnet"):
         pickled(root / folder / "4x.pth", unknown | {folder: torch.zeros(1)})
     pickled(root / "upscalers" / "words.pth", {"a": torch.zeros(4, 4)})
     torch_zip(root / "upscalers" / "empty.pth", {"params": 1})
     scan()
-    assert ModelFile.objects.get(problem="").path == "upscalers/4x.pth"
+    assert ModelFile.objects.get(problem="").path == "upscalers/compact.pth"
     others = ModelFile.objects.exclude(problem="")
     assert {file.kind for file in others} == {Kind.UNKNOWN}
-    assert all("match no supported kind" in file.problem or "no tensors" in file.problem for file in others)
+    upscalers = {file.problem for file in others if file.path.startswith("upscalers/")}
+    assert upscalers == {"Not an upscaler of a supported architecture."}
+    assert all("match no supported kind" in file.problem for file in others if file.problem not in upscalers)
 
 
 def test_an_unreadable_file_in_the_folder_of_embeddings_is_no_embedding(root):

@@ -34,7 +34,7 @@ class Prompts:
     def positive(self, text: str) -> str:
         for style in self._styles:
             text, _negative = style.apply(text, "")
-        return self._without_comments(text)
+        return self._settings.model_defaults.prefixed(self._without_comments(text))
 
     def negative(self, text: str) -> str:
         for style in self._styles:
