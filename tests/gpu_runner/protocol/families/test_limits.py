@@ -15,7 +15,7 @@ def fields(family, **values):
 
 
 @pytest.mark.parametrize(
-    "values, field",
+    ("values", "field"),
     [
         ({"sampler": "DDIM"}, "sampler"),
         ({"sampler": "Restart"}, "sampler"),
