@@ -1,7 +1,7 @@
 """Export of a job as curl commands: in the dialect of its request, and in the native API.
 
-Dialects register a renderer when their app is ready; the console shows the commands. Commands contain no
-secrets: credentials are the shell variables $KEY_ID and $SECRET.
+Dialects register a renderer and an example when their app is ready; the console shows the commands. Commands contain
+no secrets: credentials are the shell variables $KEY_ID and $SECRET.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from access.models import AccessKey
 from gpu_runner.protocol import GenerationRequest
+from models_registry.models import Kind
+from models_registry.selectors import list_for
 
 from .images.signed_urls import input_url
 from .models import Job
@@ -47,14 +50,28 @@ class Curl:
 
 
 Render = Callable[[Context], str]  # raises NotRepeatable
+CHECKPOINT = "{checkpoint}"  # in an example: the name of the default checkpoint
+EXAMPLE_PROMPT = "a red circle on a blue background"
+EXAMPLE_SEED = 8
+
+
+@dataclass(frozen=True)
+class Example:
+    """A request of a dialect as its jobs store it: ``Job.operation`` and ``Job.received``."""
+
+    operation: str
+    received: dict[str, Any]
+
 
 _renderers: dict[str, Render] = {}
+_examples: dict[str, Example] = {}
 _for_all_jobs: set[str] = set()
 
 
-def register(dialect: str, render: Render, *, for_all_jobs: bool = False) -> None:
-    """Register a renderer for the jobs of this dialect, or for all jobs."""
+def register(dialect: str, render: Render, example: Example, *, for_all_jobs: bool = False) -> None:
+    """Register a renderer for the jobs of this dialect, or for all jobs, and an example of a request."""
     _renderers[dialect] = render
+    _examples[dialect] = example
     if for_all_jobs:
         _for_all_jobs.add(dialect)
 
@@ -68,6 +85,33 @@ def commands(job: Job, base_url: str) -> list[Curl]:
     context = Context(job, job.generation_request, base_url)
     own = [job.dialect] if job.dialect in _renderers and job.received else []
     return [_rendered(dialect, context) for dialect in [*own, *sorted(_for_all_jobs - {*own})]]
+
+
+def examples(key: AccessKey, base_url: str, secret: str = "SECRET") -> list[Curl]:
+    """One request in each dialect that the key and its source may use, with the key's id and ``secret``."""
+    source = key.source
+    allowed = [name for name in dialects() if key.allows_dialect(name) and source.allows_dialect(name)]
+    checkpoint = list_for(Kind.CHECKPOINT, source).order_by("-is_default", "created_at", "pk").first()
+    name = checkpoint.name if checkpoint else "CHECKPOINT"
+    credentials = f"KEY_ID={shlex.quote(key.key_id)}\nSECRET={shlex.quote(secret)}\n"
+    contexts = [_context_of_example(dialect, key, name, base_url) for dialect in allowed]
+    return [Curl(one.job.dialect, credentials + _renderers[one.job.dialect](one)) for one in contexts]
+
+
+def _context_of_example(dialect: str, key: AccessKey, checkpoint: str, base_url: str) -> Context:
+    example, request = _examples[dialect], GenerationRequest(prompt=EXAMPLE_PROMPT, seed=EXAMPLE_SEED)
+    received = json.loads(
+        json.dumps(example.received).replace(json.dumps(CHECKPOINT), json.dumps(checkpoint))
+    )
+    job = Job(
+        source=key.source,
+        key=key,
+        dialect=dialect,
+        operation=example.operation,
+        received=received,
+        rewriting={},
+    )
+    return Context(job, request, base_url)
 
 
 def _rendered(dialect: str, context: Context) -> Curl:

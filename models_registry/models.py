@@ -6,14 +6,19 @@ it a page of its own in the console.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePosixPath
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self, cast
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from access.models import BusinessSource
+from models_registry.facts.card import CommercialUse, ModelCard
+from models_registry.facts.cover import ModelCover
+from models_registry.facts.generation_defaults import GenerationDefaults
 from models_registry.prompt_styles import PromptStyle
 from models_registry.querysets import SharedQuerySet
 from models_registry.scan_runs import ScanRun
@@ -21,6 +26,8 @@ from models_registry.style_presets import StylePreset, StylePresetLora
 from models_registry.workflow_templates import WorkflowRule, WorkflowTemplate
 
 __all__ = [
+    "CommercialUse",
+    "ModelCover",
     "PromptStyle",
     "ScanRun",
     "StylePreset",
@@ -45,6 +52,8 @@ class Kind(models.TextChoices):
     TAGGER = "tagger", _("tagger")
     TEXT_DETECTOR = "text_detector", _("text detector")
     DETECTOR = "detector", _("object detector")
+    DIFFUSION_MODEL = "diffusion_model", _("diffusion model")
+    TEXT_ENCODER = "text_encoder", _("text encoder")
     UNKNOWN = "unknown", _("unknown")
 
 
@@ -52,6 +61,12 @@ class Family(models.TextChoices):
     SD15 = "sd15", "Stable Diffusion 1.x"
     SD2 = "sd2", "Stable Diffusion 2.x"
     SDXL = "sdxl", "Stable Diffusion XL"
+    SD3 = "sd3", "Stable Diffusion 3.x"
+    Z_IMAGE = "z_image", "Z-Image"
+    FLUX1 = "flux1", "FLUX.1"
+    CHROMA = "chroma", "Chroma"
+    FLUX2 = "flux2", "FLUX.2"
+    QWEN_IMAGE = "qwen_image", "Qwen-Image"
     UNKNOWN = "unknown", _("unknown")
 
 
@@ -65,6 +80,15 @@ class ModelFileQuerySet(SharedQuerySet["ModelFile"]):
         """Enabled, present below MODELS_ROOT, without problem, and of a known kind."""
         return self.filter(enabled=True, missing_since=None, problem="").exclude(kind=Kind.UNKNOWN)
 
+    def allowed_for(self, source: BusinessSource) -> Self:
+        """Files that the source may use: open to it, and if it asks for that, permitted for commercial use."""
+        files = self.open_to(source)
+        return files.filter(commercial_use=CommercialUse.YES) if source.commercial_models_only else files
+
+    def open_to(self, source: BusinessSource) -> Self:
+        """Files that are not restricted to other sources."""
+        return super().allowed_for(source)
+
     def on_runners(self) -> ModelFileQuerySet:
         """Enabled, of a known kind, and among the own files of an enabled runner."""
         return self.filter(enabled=True, runners__enabled=True).exclude(kind=Kind.UNKNOWN).distinct()
@@ -74,9 +98,19 @@ ModelFileManager = models.Manager.from_queryset(ModelFileQuerySet)
 
 INPAINTING = "atelier.inpainting"  # key of ``metadata``
 RESIDUALS = "atelier.residuals"  # the same: number of outputs of a ControlNet
+FAMILIES = "atelier.families"  # the same: families that a VAE fits, separated by spaces
+ENCODER, ENCODERS = (
+    "atelier.encoder",
+    "atelier.encoders",
+)  # the same: kind of a text encoder; those in a checkpoint
+WIDTH = "atelier.width"  # the same: width of the vectors of an embedding or text encoder
+CONTEXT_WIDTH = (
+    "atelier.context_width"  # the same: width of the text encoder's states that a checkpoint reads
+)
+VARIANT = "atelier.variant"  # the same: variant of a family, such as schnell
 
 
-class ModelFile(models.Model):
+class ModelFile(ModelCard, GenerationDefaults):
     """A model file below MODELS_ROOT: the findings of the last scan, and the settings of operators."""
 
     KIND: ClassVar[str] = ""
@@ -152,8 +186,9 @@ class ModelFile(models.Model):
         editable=False,
         help_text=_("Embeddings inside the LoRA. They act in prompts that load it."),
     )
-    licence = models.CharField(_("license"), max_length=200, blank=True)
-    trigger_words = models.CharField(_("trigger words"), max_length=500, blank=True)
+    # Fields that operators have set, so that a scan does not fill them from the file.
+    edited_fields = models.JSONField(default=list, editable=False)
+    is_described = models.BooleanField(default=False, editable=False)  # whether a scan has filled the card
     cost_multiplier = models.FloatField(_("cost multiplier"), default=1.0, validators=[MinValueValidator(0)])
     enabled = models.BooleanField(_("enabled"), default=True)
     is_default = models.BooleanField(
@@ -184,8 +219,13 @@ class ModelFile(models.Model):
         return self.name
 
     def clean(self) -> None:
+        super().clean()
         if not isinstance(self.aliases, list) or not all(isinstance(name, str) for name in self.aliases):
             raise ValidationError({"aliases": _("Must be a list of names.")})
+
+    def mark_edited(self, fields: Iterable[str]) -> None:
+        """Remember which fields an operator has set. The row is not saved."""
+        self.edited_fields = sorted({*self.edited_fields, *(set(fields) & FILLED_BY_SCANS)})
 
     def become_default(self) -> None:
         """Make this file the only default of its kind."""
@@ -219,6 +259,37 @@ class ModelFile(models.Model):
         return rest if rest and folder in FOLDERS.values() else self.path
 
 
+class Architecture(models.Model):
+    """Configuration of a checkpoint or ControlNet, or the shapes that a LoRA needs. Only admission reads it, once a process."""
+
+    file = models.OneToOneField(ModelFile, on_delete=models.CASCADE, primary_key=True)
+    content = models.JSONField()
+
+    def __str__(self) -> str:
+        return str(self.file)
+
+
+# Fields that a scan fills from the metadata and the family, unless an operator has set them.
+FILLED_BY_SCANS = frozenset(
+    {
+        "description",
+        "author",
+        "base",
+        "tags",
+        "licence",
+        "commercial_use",
+        "trigger_words",
+        "default_steps",
+        "default_guidance_scale",
+        "default_sampler",
+        "default_scheduler",
+        "default_width",
+        "default_height",
+        "default_clip_skip",
+    }
+)
+
+
 FOLDERS: dict[str, str] = {
     Kind.CHECKPOINT: "checkpoints",
     Kind.LORA: "loras",
@@ -234,6 +305,8 @@ FOLDERS: dict[str, str] = {
     Kind.TEXT_DETECTOR: "text_detection",
     Kind.TAGGER: "taggers",
     Kind.DETECTOR: "detectors",
+    Kind.DIFFUSION_MODEL: "diffusion_models",
+    Kind.TEXT_ENCODER: "text_encoders",
 }
 
 
@@ -399,3 +472,23 @@ class Tagger(ModelFile):
         proxy = True
         verbose_name = _("tagger")
         verbose_name_plural = _("taggers")
+
+
+class DiffusionModel(ModelFile):
+    KIND = Kind.DIFFUSION_MODEL
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("diffusion model")
+        verbose_name_plural = _("diffusion models")
+
+
+class TextEncoder(ModelFile):
+    KIND = Kind.TEXT_ENCODER
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("text encoder")
+        verbose_name_plural = _("text encoders")

@@ -3,16 +3,49 @@
 from __future__ import annotations
 
 import ctypes
+import re
 
 import psutil
 import torch
 
+NAME = re.compile(r"cpu|cuda(:\d{1,2})?")
+
+
+class DeviceUnavailable(Exception):
+    """The device cannot be used by this process; the message names the cause and the remedy."""
+
 
 def pick(name: str) -> torch.device:
-    """Return the named torch device; ``auto`` selects CUDA if available, else the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Return the named torch device; ``auto`` selects CUDA if available, else the CPU.
+
+    Raises DeviceUnavailable.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not NAME.fullmatch(name):
+        raise DeviceUnavailable(f"unknown device {name[:40]!r}: allowed are auto, cpu, cuda and cuda:N")
+    device = torch.device(name)
+    if device.type == "cuda":
+        _check_cuda(device)
+    return device
+
+
+def _check_cuda(device: torch.device) -> None:
+    if torch.version.cuda is None:
+        raise DeviceUnavailable(
+            f"device {device}: torch {torch.__version__} is a build without CUDA. Install a CUDA build of torch,"
+            " or set RUNNER_DEVICE=cpu"
+        )
+    if not torch.cuda.is_available():
+        raise DeviceUnavailable(
+            f"device {device}: torch {torch.__version__} finds no usable GPU. It needs a driver for CUDA"
+            f" {torch.version.cuda}; check the output of nvidia-smi"
+        )
+    if device.index is not None and device.index >= torch.cuda.device_count():
+        raise DeviceUnavailable(
+            f"device {device}: the highest index of the {torch.cuda.device_count()} visible GPUs is"
+            f" {torch.cuda.device_count() - 1}. CUDA_VISIBLE_DEVICES limits which are visible"
+        )
 
 
 def default_dtype(device: torch.device) -> torch.dtype:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 from collections.abc import Iterator
 from typing import Literal
 
@@ -15,6 +16,9 @@ from PIL.ExifTags import Base
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "AVIF")
 MAX_PIXELS = 64 * 1024 * 1024
+# A process with many threads checks few large images at a time, each of which takes up to 256 MB when decoded.
+LARGE = 4 * 1024 * 1024  # pixels
+_large_decodes = threading.BoundedSemaphore(2)
 # EXIF orientation -> the transposition that makes the image upright. 1 is upright.
 TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -71,6 +75,8 @@ def opened(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Iterator[Image.I
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.format == "MPO":  # a JPEG with further images, as many phones write it
+                image.format = "JPEG"
             if max_pixels and image.width * image.height > max_pixels:
                 raise UnusableImage("pixels", f"{image.width}x{image.height}")
             yield image
@@ -108,9 +114,19 @@ def read_size(data: bytes) -> tuple[int, int]:
 
 
 def verify(data: bytes) -> None:
-    """Check format, pixel count and, as far as the format allows, integrity, without decoding. Raises UnusableImage."""
+    """Check format, pixel count and integrity, by decoding all pixels of the first frame. Raises UnusableImage.
+
+    Pillow's own ``verify`` compares the checksums of PNG chunks, and does little for other formats. A JPEG is decoded at
+    an eighth of its size, which reads the whole file too.
+    """
     with opened(data) as image:
         image.verify()
+    with (
+        opened(data) as image,
+        _large_decodes if image.width * image.height > LARGE else contextlib.nullcontext(),
+    ):
+        image.draft(image.mode, (1, 1))
+        image.load()
 
 
 def _orientation(image: Image.Image) -> int:

@@ -15,16 +15,20 @@ from .views import found_input, found_output
 OUTPUTS = frozenset(name for name, _subject in ROUTES.values())
 
 
+def is_own_url(url: str, base_url: str) -> bool:
+    """Whether the URL is one of this platform, which ``own_image`` reads."""
+    return url.startswith(base_url + "/")
+
+
 def own_image(url: str, base_url: str) -> bytes | None:
     """Read the image of a URL of this platform; None for other hosts.
 
     Raises BadURL if the URL is forged or expired, or if there is no such image.
     """
-    bare = url.partition("#")[0].partition("?")[0]
-    if not bare.startswith(base_url + "/"):
+    if not is_own_url(url, base_url):
         return None
     try:
-        match = resolve(bare.removeprefix(base_url))
+        match = resolve(url.partition("#")[0].partition("?")[0].removeprefix(base_url))
         if match.url_name in OUTPUTS:
             return read_output(found_output(**match.kwargs)[0])
         if match.url_name == "picture-input":

@@ -9,9 +9,11 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from models_registry import architectures
 from models_registry.models import Kind, ModelFile
 from models_registry.scan_runs import ScanRun
 
+from .description import describe, describe_again, store_cover
 from .file_discovery import model_files, path_problem
 from .inspect_file import LEGACY_BEGIN, FileInfo, inspect_file, legacy_hash, tag_table_problem
 
@@ -61,6 +63,16 @@ def register_file(path: str, info: FileInfo) -> ModelFile:
         return _Scan(root, again=True).register(path, info)
     except IntegrityError:  # a concurrent scan registered it first
         return ModelFile.objects.get(path=path)
+
+
+def inspect_path(path: str) -> bool:
+    """Inspect one registered file again, although it has not changed. Returns whether it exists."""
+    try:
+        info = inspect_file(settings.MODELS_ROOT, path)
+    except FileNotFoundError:
+        return False
+    register_file(path, info)
+    return True
 
 
 class _Scan:
@@ -128,6 +140,8 @@ class _Scan:
         if row.sha256 and not row.legacy_hash and row.size_bytes > LEGACY_BEGIN:  # row of an older version
             row.legacy_hash = legacy_hash(self.root / row.path)
             row.save(update_fields=["legacy_hash"])
+        if not row.is_described and not row.problem:  # the same
+            describe_again(row)
         (self.report.returned if row.missing_since else self.report.unchanged).append(row.path)
         if row.problem:
             self.report.problems[row.path] = row.problem
@@ -155,6 +169,9 @@ class _Scan:
         row.name = free_name(row)
         with transaction.atomic():
             row.save()
+            if not info.problem:
+                architectures.keep(row, info.architecture)
+                store_cover(row, info.metadata)
         return row
 
     def _mark_present(self) -> None:
@@ -177,8 +194,7 @@ def _update(row: ModelFile, info: FileInfo) -> None:
     row.without_vae, row.left_out = info.without_vae, info.left_out
     row.instruct = info.instruct
     row.bundled_embeddings = list(info.bundled_embeddings)
-    row.licence = row.licence or info.metadata.get("modelspec.license", "")[:200]
-    row.trigger_words = row.trigger_words or info.metadata.get("modelspec.trigger_phrase", "")[:500]
+    describe(row, info.metadata)
 
 
 def free_name(row: ModelFile) -> str:

@@ -13,6 +13,13 @@ from django.contrib.auth.models import AbstractBaseUser
 from access.authentication import check_use, count_request, find_key, note_use
 from access.models import AccessKey, BusinessSource
 
+PREFIX = "console-"
+
+
+def is_console_key(key: AccessKey) -> bool:
+    """Whether the key belongs to a user of the console. Its secret is not known to anybody."""
+    return key.key_id.startswith(PREFIX)
+
 
 def console_key(user: AbstractBaseUser, source: BusinessSource, *, dialect: str, address: str) -> AccessKey:
     """The user's key for this source; created on first use. Counts as a request for the rate limit.
@@ -20,7 +27,7 @@ def console_key(user: AbstractBaseUser, source: BusinessSource, *, dialect: str,
     Raises Denied if the key or its source is disabled, expired, over its rate limit, or not allowed for the dialect or
     the address.
     """
-    key_id = f"console-{user.pk}-{source.pk}"
+    key_id = f"{PREFIX}{user.pk}-{source.pk}"
     key = find_key(key_id) or _create(key_id, source, f"console: {user.get_username()}"[:200])
     check_use(key, dialect=dialect, address=address)
     count_request(source, key)

@@ -109,6 +109,11 @@ class BusinessSource(SourceLimits, Retention, PromptModes, WordLists, ImageLabel
             "Minimum measure; a request may choose a stricter one. Requires an NSFW detector in the registry."
         ),
     )
+    commercial_models_only = models.BooleanField(
+        _("only models for commercial use"),
+        default=False,
+        help_text=_("Refuse model files of any kind whose commercial use is not marked as permitted."),
+    )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:

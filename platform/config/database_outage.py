@@ -8,9 +8,8 @@ from collections.abc import Callable
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.translation import gettext as _
 
-from dialects.http import OUTAGE_RETRY_S
+from .error_pages import database_outage
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +27,4 @@ class DatabaseOutage:
         if not isinstance(exception, OperationalError | InterfaceError):
             return None
         log.error("the database is not reachable", exc_info=exception)
-        text = _("The service is temporarily unavailable. Try again in a few seconds.")
-        headers = {"Retry-After": str(OUTAGE_RETRY_S)}
-        return HttpResponse(text, status=503, content_type="text/plain; charset=utf-8", headers=headers)
+        return database_outage(request)

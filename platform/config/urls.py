@@ -10,6 +10,11 @@ from operations.views import metrics, readyz
 
 from .root_view import root, to_console
 
+handler400 = "config.error_pages.bad_request"
+handler403 = "config.error_pages.permission_denied"
+handler404 = "config.error_pages.not_found"
+handler500 = "config.error_pages.server_error"
+
 urlpatterns = [
     path("healthz", healthz),
     path("readyz", readyz),

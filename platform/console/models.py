@@ -64,6 +64,9 @@ class HourlyFigures(models.Model):
     jobs = models.PositiveIntegerField(_("jobs"))
     cost = models.DecimalField(_("cost"), max_digits=18, decimal_places=6)
     device_seconds = models.FloatField(_("device seconds"))
+    # Sums over the jobs, in seconds, of the time before and since the start; null where no job started.
+    wait_seconds = models.FloatField(_("wait"), null=True)
+    run_seconds = models.FloatField(_("duration"), null=True)
 
     class Meta:
         constraints = [
@@ -71,6 +74,7 @@ class HourlyFigures(models.Model):
                 fields=["hour", "source", "state", "error_code"], name="one_figure_per_hour"
             )
         ]
+        indexes = [models.Index(fields=["source", "hour"], name="figures_by_source")]
 
     def __str__(self) -> str:
         return f"{self.hour:%Y-%m-%d %H} {self.source_id} {self.state} {self.jobs}"

@@ -10,8 +10,9 @@ from django.urls import reverse_lazy
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from access.tenancy import is_tenant
 from console.gallery.views import may_view as may_view_gallery
-from console.roles import SUBMIT_JOBS
+from console.roles import SUBMIT_JOBS, VIEW_COSTS
 from console.setup.views import may_view as may_view_setup
 
 Item = tuple[str | Promise, str, str]  # title, icon, "app_model"
@@ -51,6 +52,8 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
             (_("Text detectors"), "match_case", "models_registry_textdetector"),
             (_("Taggers"), "sell", "models_registry_tagger"),
             (_("Object detectors"), "center_focus_strong", "models_registry_detector"),
+            (_("Diffusion models"), "blur_on", "models_registry_diffusionmodel"),
+            (_("Text encoders"), "text_format", "models_registry_textencoder"),
             (_("Preprocessors"), "gesture", "models_registry_preprocessor"),
             (_("Models from URLs"), "cloud_download", "jobs_modelintake"),
         ],
@@ -79,6 +82,34 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Users of tenants have a short one, with the pages that are made for them."""
+    return _tenant_navigation() if is_tenant(request.user) else _operator_navigation(request)
+
+
+def _tenant_navigation() -> list[dict[str, Any]]:
+    jobs = _view_permission("jobs_job")
+    pages: list[tuple[str | Promise, str, str, Callable[[HttpRequest], bool]]] = [
+        (_("Overview"), "home", "console:home", lambda request: True),
+        (_("Gallery"), "photo_library", "console:gallery", may_view_gallery),
+        (_("Jobs"), "image", "admin:jobs_job_changelist", jobs),
+        (_("Playground"), "brush", "console:playground", _permission(SUBMIT_JOBS)),
+        (_("Keys"), "key", "console:keys", _permission("access.view_accesskey")),
+        (_("Usage"), "bar_chart", "console:usage", _permission(VIEW_COSTS)),
+        (_("Models"), "deployed_code", "console:models", _permission("models_registry.view_modelfile")),
+        (_("API"), "api", "console:apis", _permission("access.view_accesskey")),
+    ]
+    items = [
+        {"title": title, "icon": icon, "link": reverse_lazy(url), "permission": permission}
+        for title, icon, url, permission in pages
+    ]
+    return [{"title": "", "items": items}]
+
+
+def _permission(name: str) -> Callable[[HttpRequest], bool]:
+    return lambda request: request.user.has_perm(name)
+
+
+def _operator_navigation(request: HttpRequest) -> list[dict[str, Any]]:
     pages = [
         {"title": _("Dashboard"), "icon": "monitoring", "link": reverse_lazy("admin:index")},
         {
@@ -98,6 +129,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "icon": "new_label",
             "link": reverse_lazy("console:labels"),
             "permission": lambda request: request.user.has_perm("jobs.view_output"),
+        },
+        {
+            "title": _("API"),
+            "icon": "api",
+            "link": reverse_lazy("console:apis"),
+            "permission": _permission("access.view_accesskey"),
         },
         {
             "title": _("Setup"),

@@ -39,6 +39,7 @@ ROLES = (
             *VIEW,
             "access.view_accesskey",
             SUBMIT_JOBS,
+            DELETE_IMAGES,  # an image that must not be handed out is removed by the operator on duty
             "jobs.change_job",
             "jobs.change_callback",
             "jobs.change_runner",
@@ -68,6 +69,8 @@ ROLES = (
         (
             "access.view_businesssource",
             "access.view_accesskey",
+            "access.add_accesskey",  # within the limits of its source
+            "access.change_accesskey",  # its note, a new secret, and to revoke it
             VIEW_COSTS,
             SUBMIT_JOBS,
             "jobs.view_job",

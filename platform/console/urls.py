@@ -10,11 +10,22 @@ from .jobs import labels
 from .playground.choices import choices
 from .playground.page import page
 from .playground.parameters import parameters
+from .portal import api_pages, keys, models, overview, usage
+from .search.views import search
 from .setup import views as setup
 
 app_name = "console"
 
 urlpatterns = [
+    path("", admin.site.admin_view(overview.home), name="home"),
+    path("overview/", admin.site.admin_view(overview.page), name="overview"),
+    path("usage/", admin.site.admin_view(usage.page), name="usage"),
+    path("models/", admin.site.admin_view(models.page), name="models"),
+    path("models/<int:file_id>/sample/", admin.site.admin_view(models.sample), name="model_thumbnail"),
+    path("keys/", admin.site.admin_view(keys.page), name="keys"),
+    path("keys/callback-secret/", admin.site.admin_view(keys.callback_secret), name="callback_secret"),
+    path("apis/", admin.site.admin_view(api_pages.page), name="apis"),
+    path("apis/<slug:dialect>/", admin.site.admin_view(api_pages.page), name="api"),
     path("dashboard/live/", admin.site.admin_view(views.live), name="dashboard_live"),
     path("gallery/", admin.site.admin_view(gallery.page), name="gallery"),
     path("gallery/parameters/", admin.site.admin_view(gallery_parameters), name="gallery_parameters"),
@@ -23,6 +34,7 @@ urlpatterns = [
     path("playground/choices/", admin.site.admin_view(choices), name="playground_choices"),
     path("playground/parameters/", admin.site.admin_view(parameters), name="playground_parameters"),
     path("labels/", admin.site.admin_view(labels.page), name="labels"),
+    path("search/", admin.site.admin_view(search), name="search"),
     path("setup/", admin.site.admin_view(setup.page), name="setup"),
     path("setup/install/", admin.site.admin_view(setup.install), name="setup_install"),
 ]

@@ -60,8 +60,10 @@ def test_ledger_requires_permission_to_view_costs(sign_in, role, sees):
     assert sign_in(role).get("/admin/access/posting/").status_code == (200 if sees else 403)
 
 
-def test_a_tenant_cannot_rotate_a_key(sign_in, key, source):
-    secret = key.secret
-    form = {"action": "rotate", "_selected_action": [key.pk]}
+def test_tenant_rotates_its_own_keys_only(sign_in, key, source, other_source):
+    foreign, _secret = AccessKey.issue(other_source)
+    before = {row.pk: row.secret for row in (key, foreign)}
+    form = {"action": "rotate", "_selected_action": [key.pk, foreign.pk]}
     sign_in("tenant", source).post("/admin/access/accesskey/", form)
-    assert AccessKey.objects.get().secret == secret
+    after = dict(AccessKey.objects.values_list("pk", "secret"))
+    assert (after[key.pk] != before[key.pk], after[foreign.pk] == before[foreign.pk]) == (True, True)

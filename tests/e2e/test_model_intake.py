@@ -19,7 +19,12 @@ from tests.e2e.installation import Installation, eventually
 from tests.support.model_files_server import DEMO_MODELS
 from tests.support.web_server import WebServer, answer
 
-pytestmark = [pytest.mark.processes, pytest.mark.demo]
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.demo,
+    # One database: what differs between the two is tested in tests/jobs/model_intake, which runs on both.
+    pytest.mark.parametrize("installation", ["postgres"], indirect=True),
+]
 
 CIRCLE = {"prompt": "a red circle on a blue background", "width": 256, "height": 256, "seed": 3, "steps": 20}
 

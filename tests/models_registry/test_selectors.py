@@ -186,3 +186,16 @@ def test_a_checkpoint_without_vae_is_not_taken_for_want_of_a_name(source, regist
     register("checkpoints/bare.safetensors", without_vae=True)
     whole = register("checkpoints/whole.safetensors")
     assert resolve(Kind.CHECKPOINT, "", source) == whole
+
+
+def test_source_for_commercial_use_is_refused_other_files_by_name(source, register):
+    permitted = register("checkpoints/open.safetensors", commercial_use="yes", name="open")
+    for name, use in (("closed", "no"), ("untold", "unknown")):
+        register(f"checkpoints/{name}.safetensors", commercial_use=use, is_default=True)
+    assert resolve(Kind.CHECKPOINT, "closed", source).name == "closed"
+    source.commercial_models_only = True
+    assert list(list_for(Kind.CHECKPOINT, source)) == [permitted]
+    assert resolve(Kind.CHECKPOINT, "", source) == permitted
+    for name in ("closed", "untold"):
+        with pytest.raises(ModelUnusable, match=f"{name}: its commercial use"):
+            resolve(Kind.CHECKPOINT, name, source)

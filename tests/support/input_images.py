@@ -1,6 +1,7 @@
 """Image files as clients send them: photos with an EXIF orientation, every mode and format, and unusable ones."""
 
 import io
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -52,6 +53,37 @@ def is_upright(image: Image.Image, size: tuple[int, int] | None = None) -> bool:
     return close and size in (None, image.size)
 
 
+def _half(file_format: str, **options: object) -> bytes:
+    """A file that was not transferred to its end."""
+    data = file_of(_texture(), file_format, **options)
+    return data[: len(data) // 2]
+
+
+def _texture() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8))
+
+
+def _png_with_damaged_pixels() -> bytes:
+    """A PNG whose chunk has the right length and checksum, but whose pixels are not those that were compressed."""
+    data = bytearray(file_of(_texture()))
+    begin = data.index(b"IDAT")
+    length = int.from_bytes(data[begin - 4 : begin], "big")
+    end = begin + 4 + length
+    data[end - 4 : end] = bytes(4)  # zlib's checksum of the pixels
+    data[end : end + 4] = zlib.crc32(data[begin:end]).to_bytes(4, "big")
+    return bytes(data)
+
+
+# Files whose headers are right.
+DAMAGED = {
+    "JPEG": _half("JPEG"),
+    "progressive JPEG": _half("JPEG", progressive=True),
+    "PNG": _png_with_damaged_pixels(),
+    "WEBP": _half("WEBP"),
+    "BMP": _half("BMP"),
+    "GIF": _half("GIF"),
+    "AVIF": file_of(_texture(), "AVIF")[:-200],
+}
 UNUSABLE = {
     "too many pixels": (file_of(Image.new("1", (9000, 9000))), "pixels"),
     "an unsupported format": (file_of(quarters(), "TIFF"), "TIFF"),

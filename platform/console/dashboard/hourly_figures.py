@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Max, Sum
+from django.db.models import Count, F, Max, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
@@ -24,7 +24,7 @@ INITIAL_PERIOD = timedelta(days=32)  # a calendar month; how far back the first 
 RETENTION = timedelta(days=62)
 QUERY_SPAN = timedelta(days=1)  # period that one query sums up
 UNIQUE_FIELDS = ["hour", "source", "state", "error_code"]
-SUM_FIELDS = ["jobs", "cost", "device_seconds"]
+SUM_FIELDS = ["jobs", "cost", "device_seconds", "wait_seconds", "run_seconds"]
 
 
 def update_hourly_figures() -> int:
@@ -64,6 +64,18 @@ def _sums(since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
     grouped = ended.annotate(hour=TruncHour("finished_at", tzinfo=UTC)).values(
         "hour", "source_id", "state", "error_code"
     )
-    for row in grouped.annotate(jobs=Count("pk"), total=Sum("cost"), seconds=Sum("device_seconds")):
+    sums = grouped.annotate(
+        jobs=Count("pk"),
+        total=Sum("cost"),
+        seconds=Sum("device_seconds"),
+        waited=Sum(F("started_at") - F("created_at")),
+        ran=Sum(F("finished_at") - F("started_at")),
+    )
+    for row in sums:
         key = {name: row[name] for name in ("hour", "source_id", "state", "error_code", "jobs")}
-        yield {**key, "cost": row["total"], "device_seconds": row["seconds"]}
+        times = {"wait_seconds": _seconds(row["waited"]), "run_seconds": _seconds(row["ran"])}
+        yield {**key, **times, "cost": row["total"], "device_seconds": row["seconds"]}
+
+
+def _seconds(span: timedelta | None) -> float | None:
+    return None if span is None else span.total_seconds()

@@ -6,6 +6,7 @@ A secret is shown once, on the page that answers the POST, and is not decrypted 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django import forms
 from django.contrib import admin
@@ -29,6 +30,7 @@ from access.models import MAX_TEMPORARY_KEY_MINUTES, AccessKey, BusinessSource
 from access.networks import is_network
 from console.admin_base.action_form import ActionForm, action_page
 from console.admin_base.base import ConsoleAdmin, visible_object
+from jobs import curl_export
 from jobs.images.signed_urls import base_url
 
 
@@ -124,6 +126,14 @@ class KeyActionsMixin(ConsoleAdmin):
     """Buttons of a key's page."""
 
     actions_detail = ["new_secret", "revoke"]
+    change_form_outer_after_template = "admin/access/key_examples.html"
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        if obj is not None and obj.session_token is None:
+            context["examples"] = curl_export.examples(obj, base_url(request))
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     def has_change_detail_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return request.user.has_perm("access.change_accesskey")
@@ -176,6 +186,6 @@ def show_key(request: HttpRequest, key: AccessKey, secret: str, token: str = "")
         "secret": secret,
         "token": token,
         "bearer_token": "" if key.session_token else opaque_token(key.key_id, secret),
-        "base_url": base_url(request),
+        "examples": [] if key.session_token else curl_export.examples(key, base_url(request), secret),
     }
     return TemplateResponse(request, "admin/access/new_key.html", context)

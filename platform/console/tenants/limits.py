@@ -21,6 +21,7 @@ from access.accounts import MICROS, Account, owner_of_key
 from access.limits import KINDS
 from access.models import AccessKey, BusinessSource
 from console.admin_base.fields import LinesField
+from console.admin_base.tabs import TabForm
 from jobs.execution import slots
 from jobs.models import State
 
@@ -60,7 +61,7 @@ QUOTAS = (
 USAGE = ("used_now", "used_today", "used_this_month", "used_in_all")
 
 
-class LimitsForm(forms.ModelForm):
+class LimitsForm(TabForm):
     """Model form whose lists are edited as checkboxes or as text with one entry per line."""
 
     dialects = forms.MultipleChoiceField(

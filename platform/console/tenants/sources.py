@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -18,10 +19,12 @@ from unfold.decorators import display
 from access.models import AccessKey, BusinessSource, CallbackSecret, Posting
 from console.admin_base.base import ConsoleAdmin, ReadOnly, TenantRestrictions
 from console.admin_base.fields import LabeledInline
+from console.admin_base.tabs import Tab, TabbedAdmin
 
 from .keys import KeyActionsMixin, KeyCreationMixin
 from .labels import LABELS
 from .limits import QUOTAS, RATE_LIMITS, SIZE_LIMITS, USAGE, KeyLimitsForm, LimitUsageMixin, SourceForm
+from .overview import overview
 from .prompt_modes import PROMPTS
 from .statements import StatementMixin
 from .usage_charts import UsageMixin
@@ -38,10 +41,15 @@ def _show_once(request: HttpRequest, secrets: list[tuple[BusinessSource, str, st
 class KeyInline(TenantRestrictions, LabeledInline):
     model = AccessKey
     tenant_fields = ("note",)
-    fields = ["key_id", "note", "enabled", "expires_at", "last_used_at"]
-    readonly_fields = ["key_id", "last_used_at"]
+    fields = ["key_link", "note", "enabled", "expires_at", "last_used_at"]
+    readonly_fields = ["key_link", "last_used_at"]
     extra = 0
-    show_change_link = True
+    hide_title = True
+
+    @display(description=_("key id"))
+    def key_link(self, key: AccessKey) -> SafeString:
+        url = reverse("admin:access_accesskey_change", args=[key.pk])
+        return format_html('<a class="text-link" href="{}">{}</a>', url, key.key_id)
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False  # keys are created by an action, which can show the secret
@@ -50,25 +58,44 @@ class KeyInline(TenantRestrictions, LabeledInline):
         return super().get_queryset(request).defer("secret", "session_token")
 
 
+OVERVIEW = Tab(
+    "overview", _("Overview"), [(_("Source"), {"fields": [("name", "title"), ("enabled", "weight")]})]
+)
+ACCESS = {"fields": ["dialects", "networks", "keyless_networks", "reachable", "expires_at"]}
+MODELS = {"fields": ["commercial_models_only"]}
+RETENTION = {"fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days"]}
+
+
 @admin.register(BusinessSource)
-class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, StatementMixin):
+class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, StatementMixin, TabbedAdmin):
     source_path = "pk"
     # The other fields limit what the source takes from other tenants.
     tenant_fields = ("title", "prompt_mode", "prompt_modes")
     form = SourceForm
-    fieldsets = [
-        (None, {"fields": [("name", "title"), ("enabled", "weight")]}),
-        QUOTAS,
-        RATE_LIMITS,
-        SIZE_LIMITS,
-        (_("Access"), {"fields": ["dialects", "networks", "keyless_networks", "expires_at"]}),
-        (_("Images and outgoing requests"), {"fields": ["reachable", "nsfw_policy", "public_pictures"]}),
-        LABELS,
-        (_("Request handling"), {"fields": ["strict", "comfyui_by_pipeline"]}),
-        PROMPTS,
-        (_("Word lists"), {"fields": ["nsfw_words", "cp_words"]}),
-        (_("Retention"), {"fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days"]}),
-    ]
+    add_fieldsets = [(None, {"fields": ["name", "title"]})]
+    tabs = (
+        OVERVIEW,
+        Tab("keys", _("Keys"), inlines=(KeyInline,)),
+        Tab("quotas", _("Quotas"), [QUOTAS]),
+        Tab("rate-limits", _("Rate limits"), [RATE_LIMITS]),
+        Tab("size-limits", _("Size limits"), [SIZE_LIMITS]),
+        Tab("access", _("Access"), [(_("Access"), ACCESS), (_("Models"), MODELS)]),
+        Tab(
+            "images",
+            _("Images"),
+            [(_("Images"), {"fields": ["nsfw_policy", "public_pictures"]}), LABELS],
+        ),
+        Tab(
+            "requests",
+            _("Requests"),
+            [
+                (_("Request handling"), {"fields": ["strict", "comfyui_by_pipeline"]}),
+                PROMPTS,
+                (_("Word lists"), {"fields": ["nsfw_words", "cp_words"]}),
+            ],
+        ),
+        Tab("retention", _("Retention"), [(_("Retention"), RETENTION)]),
+    )
     readonly_fields = USAGE
     list_display = [
         "name",
@@ -82,9 +109,11 @@ class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, Stateme
     ]
     list_filter = ["enabled", "nsfw_policy", "strict"]
     search_fields = ["name", "title"]
-    inlines = [KeyInline]
     actions = ["create_key", "create_callback_secret"]
     actions_detail = ["new_key", "new_temporary_key", "usage", "statement"]
+
+    def tab_context(self, request: HttpRequest, obj: BusinessSource, tab: Tab) -> dict[str, Any]:
+        return overview(request, obj) if tab == OVERVIEW else {}
 
     @admin.action(description=_("Create an access key for the selected sources"), permissions=["issue"])
     def create_key(self, request: HttpRequest, sources: QuerySet[BusinessSource]) -> TemplateResponse:

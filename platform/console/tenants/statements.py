@@ -41,7 +41,7 @@ class StatementMixin(ConsoleAdmin):
     )
     def statement(self, request: HttpRequest, object_id: str) -> HttpResponse:
         source = visible_object(self, request, object_id)
-        month = _month(request.GET.get("month", ""))
+        month = month_of(request.GET.get("month", ""))
         account = statement(source, month)
         file_format = request.GET.get("format", "")
         if file_format:
@@ -62,7 +62,7 @@ class StatementMixin(ConsoleAdmin):
         return TemplateResponse(request, "admin/access/statement.html", context)
 
 
-def _month(text: str) -> date:
+def month_of(text: str) -> date:
     """First day of the month ``YYYY-MM``; of the current month for empty text. Raises Http404 for anything else."""
     if not text:
         return timezone.localdate().replace(day=1)

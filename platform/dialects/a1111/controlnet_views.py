@@ -55,8 +55,8 @@ class Detect(Generation):
     operation = controlnet_detect.OPERATION
     wire_names = controlnet_detect.WIRE_NAMES
 
-    def parse(self, body: dict[str, Any]) -> ParsedRequest:
-        return ParsedRequest(controlnet_detect.read_submission(self.operation, self.key, body))
+    def parse(self, body: dict[str, Any], base: str) -> ParsedRequest:
+        return ParsedRequest(controlnet_detect.read_submission(self.operation, self.key, body, base))
 
 
 class RenderPoses(A1111View):

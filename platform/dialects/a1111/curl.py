@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.curl_export import Base64, Context, command, with_images
+from jobs.curl_export import EXAMPLE_PROMPT, Base64, Context, Example, command, with_images
 
 from .request import extras, interrogate
 from .request.submission import FIELDS
@@ -15,6 +15,7 @@ OMITTED = {"force_task_id", "infotext"}
 
 
 FIELDS_OF_OPERATIONS = {**FIELDS, interrogate.OPERATION: interrogate.FIELDS}
+EXAMPLE = Example("txt2img", {"parameters": {"prompt": EXAMPLE_PROMPT}})
 
 
 def curl(context: Context) -> str:

@@ -15,6 +15,7 @@ from dialects.waiting import wait_for_end
 from jobs.admission.admit import Replay, admit_or_find, find_replay
 from jobs.errors import Refused
 from jobs.execution.thread_shares import NoFreeThread
+from jobs.images.signed_urls import base_url
 from jobs.models import Job, State
 from jobs.selectors import job_get
 
@@ -57,7 +58,7 @@ class Generation(A1111View):
             raise refusal(refused, "") from refused
 
     def _admit(self, request: Request, replay: Replay) -> Job:
-        parsed = self.parse(read_object(request._request))
+        parsed = self.parse(read_object(request._request), base_url(request._request))
         submission = replace(parsed.submission, idempotency=replay.idempotency)
         try:
             job, is_new = admit_or_find(submission)
@@ -67,8 +68,8 @@ class Generation(A1111View):
             options.store(self.key, parsed.option_changes)
         return job
 
-    def parse(self, body: dict[str, Any]) -> ParsedRequest:
-        return read_request(self.operation, self.key, body)
+    def parse(self, body: dict[str, Any], base: str) -> ParsedRequest:
+        return read_request(self.operation, self.key, body, base)
 
 
 class Extras(Generation):
@@ -76,8 +77,8 @@ class Extras(Generation):
 
     wire_names = extras.WIRE_NAMES
 
-    def parse(self, body: dict[str, Any]) -> ParsedRequest:
-        return ParsedRequest(extras.read_submission(self.operation, self.key, body))
+    def parse(self, body: dict[str, Any], base: str) -> ParsedRequest:
+        return ParsedRequest(extras.read_submission(self.operation, self.key, body, base))
 
 
 class Interrogate(Generation):
@@ -91,12 +92,12 @@ class Interrogate(Generation):
         if not interrogate.is_for_captioner(body):
             return super().post(request)
         try:
-            return Response({"caption": interrogate.described(self.key, body)})
+            return Response({"caption": interrogate.described(self.key, body, base_url(request._request))})
         except Refused as refused:
             raise refusal(refused, "", self.wire_names) from refused
 
-    def parse(self, body: dict[str, Any]) -> ParsedRequest:
-        return ParsedRequest(interrogate.read_submission(self.key, body))
+    def parse(self, body: dict[str, Any], base: str) -> ParsedRequest:
+        return ParsedRequest(interrogate.read_submission(self.key, body, base))
 
 
 class JobResult(A1111View):
@@ -154,7 +155,7 @@ class Options(A1111View):
 
 class PngInfo(A1111View):
     def post(self, request: Request) -> Response:
-        return Response(png_info(self.key, read_object(request._request)))
+        return Response(png_info(self.key, read_object(request._request), base_url(request._request)))
 
 
 class TaskProgress(A1111View):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from jobs.curl_export import Context, command
+from jobs.curl_export import CHECKPOINT, EXAMPLE_PROMPT, Context, Example, command
 from jobs.images.signed_urls import input_url
 
 CREDENTIALS = '-H "Authorization: Bearer $KEY_ID:$SECRET"'
+EXAMPLE = Example("images/generations", {"model": CHECKPOINT, "prompt": EXAMPLE_PROMPT})
 
 
 def curl(context: Context) -> str:

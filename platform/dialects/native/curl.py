@@ -6,9 +6,10 @@ from typing import Any
 
 from access.prompt_modes import PromptMode
 from gpu_runner.protocol.prompt.extra_networks import extra_networks
-from jobs.curl_export import Base64, Context, command
+from jobs.curl_export import EXAMPLE_PROMPT, Base64, Context, Example, command
 
 CREDENTIALS = '-H "Authorization: Bearer $KEY_ID:$SECRET"'
+EXAMPLE = Example("txt2img", {"prompt": EXAMPLE_PROMPT})
 
 
 def curl(context: Context) -> str:

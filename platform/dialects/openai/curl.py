@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from jobs.curl_export import Context, command
+from jobs.curl_export import EXAMPLE_PROMPT, Context, Example, command
 from jobs.images.signed_urls import input_url
 
 CREDENTIALS = '-H "Authorization: Bearer $KEY_ID:$SECRET"'
 STORED_WITH_IT = "warnings"  # not a field of the request
+EXAMPLE = Example("generations", {"prompt": EXAMPLE_PROMPT, "response_format": "url"})
 
 
 def curl(context: Context) -> str:

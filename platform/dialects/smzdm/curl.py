@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from jobs.curl_export import Context, command
+from jobs.curl_export import Context, Example, command
 
 from .request.submission import CHANGE_BACKGROUND
 
 CREDENTIALS = '-u "$KEY_ID:$SECRET"'
 EXCLUDED_FIELDS = {"callback_url", "taskid", "upload_img_config"}
+EXAMPLE = Example(
+    "change_background", {"img_url": "https://images.example.com/product.png", "prompt": "a wooden table"}
+)
 
 
 def curl(context: Context) -> str:

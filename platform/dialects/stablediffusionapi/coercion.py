@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from dialects.http import is_storable
@@ -111,28 +112,40 @@ def track_id(value: Any) -> str | int | float:
     return number(value) if isinstance(value, float) else short_text(value)
 
 
-def between(coerce: Callable[[Any], Any], minimum: float, maximum: float) -> Coercion:
+@dataclass(frozen=True)
+class Between:
     """Limits a number, or every number of a list."""
 
-    def coerce_value(value: Any) -> Any:
-        coerced = coerce(value)
+    coerce: Coercion
+    minimum: float
+    maximum: float
+
+    def __call__(self, value: Any) -> Any:
+        coerced = self.coerce(value)
         for item in coerced if isinstance(coerced, list) else [coerced]:
-            if item < minimum:
-                raise Invalid(f"must be at least {minimum}.")
-            if item > maximum:
-                raise Invalid(f"must not be greater than {maximum}.")
+            if item < self.minimum:
+                raise Invalid(f"must be at least {self.minimum}.")
+            if item > self.maximum:
+                raise Invalid(f"must not be greater than {self.maximum}.")
         return coerced
 
-    return coerce_value
+
+@dataclass(frozen=True)
+class OneOf:
+    """A string of the choices, in any case."""
+
+    choices: tuple[str, ...]
+
+    def __call__(self, value: Any) -> str:
+        coerced = text(value).lower()
+        if coerced not in self.choices:
+            raise Invalid(f"must be one of: {', '.join(self.choices)}.")
+        return coerced
+
+
+def between(coerce: Coercion, minimum: float, maximum: float) -> Coercion:
+    return Between(coerce, minimum, maximum)
 
 
 def one_of(*choices: str) -> Coercion:
-    """A string of the choices, in any case."""
-
-    def coerce_value(value: Any) -> str:
-        coerced = text(value).lower()
-        if coerced not in choices:
-            raise Invalid(f"must be one of: {', '.join(choices)}.")
-        return coerced
-
-    return coerce_value
+    return OneOf(choices)

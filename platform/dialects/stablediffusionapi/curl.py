@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from gpu_runner.protocol import GenerationRequest, InputImage
-from jobs.curl_export import Context, command
+from jobs.curl_export import EXAMPLE_PROMPT, Context, Example, command
 from jobs.images.signed_urls import input_url
 
 CREDENTIALS = '-H "Authorization: Bearer $KEY_ID:$SECRET"'
 EXCLUDED_FIELDS = {"webhook", "track_id"}
+EXAMPLE = Example("v3/text2img", {"prompt": EXAMPLE_PROMPT, "samples": "1"})
 
 
 def curl(context: Context) -> str:

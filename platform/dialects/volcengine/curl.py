@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from urllib.parse import urlsplit
 
-from jobs.curl_export import Context, in_shell
+from jobs.curl_export import EXAMPLE_PROMPT, Context, Example, in_shell
 from jobs.images.signed_urls import input_url
 
 from .actions import OPERATIONS
@@ -32,6 +32,9 @@ curl -sS {url} \\
   -H "Authorization: HMAC-SHA256 Credential=$KEY_ID/$SCOPE, SignedHeaders=host;x-date, Signature=$SIGNATURE" \\
   -H 'Content-Type: application/json' \\
   --data-binary "$BODY\""""
+EXAMPLE = Example(
+    "CVProcess", {"req_key": "high_aes_general_v20", "prompt": EXAMPLE_PROMPT, "return_url": True}
+)
 
 
 def curl(context: Context) -> str:

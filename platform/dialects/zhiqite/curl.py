@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.curl_export import Context, command
+from jobs.curl_export import CHECKPOINT, EXAMPLE_PROMPT, Context, Example, command
 
 from .authentication import KEY_ID, SECRET
 from .request.fields_v2 import CONTROL_MODES, UNIT_RESIZE_MODES
@@ -15,6 +15,9 @@ from .request.tools.catalog import TOOLS
 CREDENTIALS = (f'-H "{KEY_ID}: $KEY_ID"', f'-H "{SECRET}: $SECRET"')
 CALLBACK = "callbackUrl"
 UNIT_CHOICES = {"resize_mode": UNIT_RESIZE_MODES, "control_mode": CONTROL_MODES}
+EXAMPLE = Example(
+    "v2/text2image", {"prompt": EXAMPLE_PROMPT, "alwayson_scripts": {"sd_model_checkpoint": CHECKPOINT}}
+)
 
 
 def curl(context: Context) -> str:

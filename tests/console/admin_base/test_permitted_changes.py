@@ -13,6 +13,7 @@ from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.auth.models import Group, Permission
 from django.db import models
+from django.http import QueryDict
 from django.urls import URLResolver, get_resolver
 from django.utils import timezone
 
@@ -55,6 +56,7 @@ TENANT_COLUMNS = {
 SOURCE_LIMITS = {
     "burst",
     "comfyui_by_pipeline",
+    "commercial_models_only",
     "content_producer",
     "content_propagator",
     "cost_per_day",
@@ -122,12 +124,31 @@ KEY_LIMITS = {
 MODEL_FILE = {
     "aliases",
     "allowed_sources",
+    "author",
+    "base",
+    "commercial_use",
     "cost_multiplier",
+    "description",
     "enabled",
     "is_default",
     "licence",
     "name",
+    "tags",
     "trigger_words",
+    "version_of",
+}
+CHECKPOINT = MODEL_FILE | {
+    "default_clip_skip",
+    "default_guidance_scale",
+    "default_height",
+    "default_negative_prompt",
+    "default_sampler",
+    "default_scheduler",
+    "default_steps",
+    "default_width",
+    "prediction_type",
+    "prompt_prefix",
+    "zero_terminal_snr",
 }
 STYLE_PRESET = {
     "StylePresetLora.lora",
@@ -163,18 +184,29 @@ STYLE_PRESET = {
 }
 OPERATOR_FIELDS = {
     "jobs.runner": {"enabled", "draining"},
-    "models_registry.checkpoint": MODEL_FILE | {"prediction_type", "zero_terminal_snr"},
+    "models_registry.checkpoint": CHECKPOINT,
     "models_registry.promptstyle": {"allowed_sources", "name", "negative_prompt", "prompt"},
     "models_registry.stylepreset": STYLE_PRESET,
     "models_registry.workflowtemplate": {
         "WorkflowRule.dialect",
+        "WorkflowRule.model",
         "WorkflowRule.operation",
+        "WorkflowRule.purpose",
+        "WorkflowRule.source",
         "WorkflowRule.style",
+        "cached_share",
+        "cost_factor",
+        "cost_max_seconds",
+        "cost_megapixels",
+        "cost_per_second",
+        "cost_steps",
         "enabled",
         "graph",
+        "if_asked",
         "name",
         "purpose",
         "slots",
+        "without_slot",
     },
 }
 OPERATOR_FIELDS |= {
@@ -192,7 +224,16 @@ OPERATOR_FIELDS |= {
 }
 OPERATOR_FIELDS |= {  # kinds without a default
     f"models_registry.{name}": MODEL_FILE - {"is_default"}
-    for name in ("controlnet", "detector", "embedding", "lora", "modelfile", "preprocessor")
+    for name in (
+        "controlnet",
+        "detector",
+        "diffusionmodel",
+        "textencoder",
+        "embedding",
+        "lora",
+        "modelfile",
+        "preprocessor",
+    )
 }
 ADMIN_FIELDS = OPERATOR_FIELDS | {
     "access.accesskey": KEY_LIMITS,
@@ -214,7 +255,10 @@ ADMIN_FIELDS = OPERATOR_FIELDS | {
         "usable_password",
     },
     "django_q.schedule": {"minutes", "next_run", "repeats", "schedule_type"},  # not what is run: that is code
-    "jobs.runner": {"enabled", "draining", "name", "url", "backend", "new_token"},
+    "jobs.runner": {
+        *("enabled", "draining", "name", "url", "backend", "new_token"),
+        *("server_scheme", "new_server_secret", "server_ca"),
+    },
     "jobs.storagetarget": {
         "allowed_sources",
         "channel",
@@ -230,7 +274,7 @@ UNBOUND_FIELDS = {
     "finance": {},
     "operator": OPERATOR_FIELDS,
     "admin": ADMIN_FIELDS,
-    "tenant": {},
+    "tenant": {"access.accesskey": {"note"}},
 }
 
 
@@ -267,6 +311,14 @@ def rows_of(page, own: dict):
 
 def changeable_fields(page, request, row) -> set[str]:
     """Fields of the page's forms: of the row, of a new row, of the list, and of inlines as ``Model.field``."""
+    found: set[str] = set()
+    for tab in getattr(page, "tabs", (None,)):
+        request.GET = QueryDict("" if tab is None else f"tab={tab.name}")
+        found |= fields_of_form(page, request, row)
+    return found
+
+
+def fields_of_form(page, request, row) -> set[str]:
     found: set[str] = set()
     if page.has_change_permission(request, row):
         found |= set(page.get_form(request, row or page.model(), change=True).base_fields)
@@ -432,9 +484,10 @@ def test_posted_forms_change_no_limits_of_the_own_source(sign_in, limited, role)
     source, key = limited
     before = {row: columns(row) for row in limited}
     client = sign_in(role, source)
+    for address in [*tabs_of(source), f"/admin/access/accesskey/{key.pk}/change/"]:
+        client.post(address, forms_of(key))
+        client.post(address, {**forms_of(key), "keys-0-DELETE": "on"})
     for address in (f"businesssource/{source.pk}", f"accesskey/{key.pk}"):
-        client.post(f"/admin/access/{address}/change/", forms_of(key))
-        client.post(f"/admin/access/{address}/change/", {**forms_of(key), "keys-0-DELETE": "on"})
         client.post(f"/admin/access/{address}/delete/", {"post": "yes"})
     for model, names in changed_columns(before).items():
         assert names <= {"title", "note", "prompt_mode", "prompt_modes"}, model
@@ -444,10 +497,16 @@ def test_admin_of_a_tenant_saves_its_pages(sign_in, limited):
     """The read-only fields do not keep the form from being saved."""
     source, key = limited
     client = sign_in("admin", source)
-    assert client.post(f"/admin/access/businesssource/{source.pk}/change/", forms_of(key)).status_code == 302
-    assert client.post(f"/admin/access/accesskey/{key.pk}/change/", forms_of(key)).status_code == 302
+    for address in [*tabs_of(source), f"/admin/access/accesskey/{key.pk}/change/"]:
+        assert client.post(address, forms_of(key)).status_code == 302, address
     assert BusinessSource.objects.get(pk=source.pk).title == "Mine"
     assert AccessKey.objects.get(pk=key.pk).note == "mine"
+
+
+def tabs_of(source: BusinessSource) -> list[str]:
+    """URLs of all tabs of the source's page."""
+    page = admin.site.get_model_admin(BusinessSource)
+    return [page.tab_url(source, tab) for tab in page.tabs]
 
 
 def is_copy(model: type[models.Model]) -> bool:
@@ -486,7 +545,7 @@ def test_no_view_changes_limits_of_the_own_source(sign_in, limited, checkpoint):
     lora = ModelFile.objects.create(kind=Kind.LORA, name="night", path="loras/night.safetensors")
     before = {row: columns(row) for row in (*limited, checkpoint, lora, source.callback_secret)}
     client = sign_in(EVERYTHING, source)
-    for address in own_views(source, key, checkpoint):
+    for address in [*own_views(source, key, checkpoint), *tabs_of(source)]:
         client.post(address, forms_of(key))
     for label, page in registered_pages():
         if is_copy(page.model):

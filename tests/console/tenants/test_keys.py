@@ -1,5 +1,6 @@
 """Access keys on the pages of sources and keys. A secret is shown only on the page that answers the POST."""
 
+import html
 import re
 from datetime import timedelta
 
@@ -23,6 +24,12 @@ def code_element(response, element_id):
     return re.search(rf'<code id="{element_id}"[^>]*>(.*?)</code>', response.content.decode()).group(1)
 
 
+def commands_on(response) -> dict[str, str]:
+    """The example requests by dialect."""
+    found = re.findall(r'<pre id="example-(\w+)"[^>]*>(.*?)</pre>', response.content.decode(), re.DOTALL)
+    return {dialect: html.unescape(command) for dialect, command in found}
+
+
 def test_new_key_is_shown_once_with_an_example_request(ops, page, source):
     assert "Create the key" in ops.get(f"{page}/new-key/").content.decode()
     response = ops.post(
@@ -31,7 +38,8 @@ def test_new_key_is_shown_once_with_an_example_request(ops, page, source):
     key, secret = AccessKey.objects.get(), code_element(response, "key-secret")
     assert authenticate(key.key_id, secret, dialect="a1111", address=ADDRESS) == key
     assert (key.note, key.dialects, key.networks) == ("web shop", ["a1111"], ["10.0.0.0/8"])
-    assert f"Bearer {key.key_id}:{secret}" in response.content.decode()
+    assert list(commands_on(response)) == ["a1111"]
+    assert f"KEY_ID={key.key_id}\nSECRET={secret}\n" in commands_on(response)["a1111"]
     assert "no-store" in response.headers["Cache-Control"]
     for address in ("new-key/", "change/", "usage/"):
         assert secret not in ops.get(f"{page}/{address}").content.decode()
@@ -139,3 +147,20 @@ def test_operator_permits_a_key_to_manage_models(ops, source):
     assert ops.post(address, {"enabled": "on", "manages_models": "on"}).status_code == 302
     key.refresh_from_db()
     assert key.manages_models
+
+
+def test_page_of_a_key_shows_a_request_in_each_dialect_of_key_and_source(ops, source, secrets_in):
+    key, secret = AccessKey.issue(source, dialects=["a1111", "native", "openai"])
+    page = f"/admin/access/accesskey/{key.pk}/change/"
+    assert list(commands_on(ops.get(page))) == ["a1111", "native", "openai"]
+    source.dialects = ["native", "volcengine"]
+    source.save()
+    response = ops.get(page)
+    assert list(commands_on(response)) == ["native"]
+    assert f"KEY_ID={key.key_id}\nSECRET=SECRET\n" in commands_on(response)["native"]
+    assert secret not in response.content.decode()
+
+
+def test_temporary_key_has_no_example_without_its_token(ops, source):
+    key, _secret, _token = AccessKey.issue_temporary(source, timedelta(minutes=5))
+    assert commands_on(ops.get(f"/admin/access/accesskey/{key.pk}/change/")) == {}

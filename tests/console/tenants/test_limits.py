@@ -10,34 +10,32 @@ from jobs.admission.admit import admit
 pytestmark = pytest.mark.slow
 
 LISTS = {"dialects", "networks", "keyless_networks", "reachable", "allowed_models"}
-INLINE = {
-    "keys-TOTAL_FORMS": 0,
-    "keys-INITIAL_FORMS": 0,
-    "memberships-TOTAL_FORMS": 0,
-    "memberships-INITIAL_FORMS": 0,
-}
 
 
-def page(row) -> str:
-    return f"/admin/access/{row._meta.model_name}/{row.pk}/change/"
+def page(row, tab="") -> str:
+    return f"/admin/access/{row._meta.model_name}/{row.pk}/change/" + (f"?tab={tab}" if tab else "")
 
 
 def form_of(response) -> dict[str, object]:
     """The form data that a browser would submit."""
     form = response.context["adminform"].form
     values = {name: form[name].value() for name in form.fields}
-    submitted = {name: value for name, value in values.items() if value not in (None, False, [])}
-    return submitted | INLINE
+    return {name: value for name, value in values.items() if value not in (None, False, [])}
 
 
-@pytest.mark.parametrize("limit", [{"images_per_day": 100, "total_budget": Decimal("12.5"), "burst": 5}])
-def test_quota_is_changed_on_the_page_of_the_source(ops, source, limit):
-    form = form_of(ops.get(page(source))) | {"requests_per_second": 2.5} | limit
-    response = ops.post(page(source), form)
+@pytest.mark.parametrize(
+    ("tab", "limits"),
+    [
+        ("quotas", {"images_per_day": 100, "total_budget": Decimal("12.5")}),
+        ("rate-limits", {"requests_per_second": 2.5, "burst": 5}),
+    ],
+)
+def test_limits_are_changed_on_the_page_of_the_source(ops, source, tab, limits):
+    form = form_of(ops.get(page(source, tab))) | limits
+    response = ops.post(page(source, tab), form)
     assert response.status_code == 302, response.context["errors"]
     source.refresh_from_db()
-    assert (source.images_per_day, source.total_budget) == (100, Decimal("12.5"))
-    assert (source.requests_per_second, source.burst, source.networks) == (2.5, 5, [])
+    assert {name: getattr(source, name) for name in limits} == limits
 
 
 def test_lists_are_edited_one_entry_per_line(ops, source, key):
@@ -46,11 +44,13 @@ def test_lists_are_edited_one_entry_per_line(ops, source, key):
         "reachable": "a.lan\n10.1.0.0/16",
         "dialects": ["native"],
     }
-    assert ops.post(page(source), form_of(ops.get(page(source))) | lists).status_code == 302
+    assert (
+        ops.post(page(source, "access"), form_of(ops.get(page(source, "access"))) | lists).status_code == 302
+    )
     source.refresh_from_db()
     assert (source.networks, source.dialects) == (["10.0.0.0/8", "192.168.0.0/16"], ["native"])
     assert source.reachable == ["a.lan", "10.1.0.0/16"]
-    assert "a.lan\n10.1.0.0/16" in ops.get(page(source)).content.decode()
+    assert "a.lan\n10.1.0.0/16" in ops.get(page(source, "access")).content.decode()
     models = {"allowed_models": "checkpoint:old shapes\nlora:"}
     assert ops.post(page(key), form_of(ops.get(page(key))) | models).status_code == 302
     key.refresh_from_db()
@@ -78,10 +78,12 @@ def test_invalid_limit_is_refused(ops, key, field, value):
 
 @pytest.mark.parametrize("holder", ["source", "key"])
 def test_usage_is_shown_beside_the_limits(ops, submission, source, key, holder):
+    tabs = {"source": ("quotas", "rate-limits"), "key": ("",)}[holder]
     BusinessSource.objects.update(images_per_day=10, total_budget=Decimal("0.1"))
     AccessKey.objects.update(images_per_day=10, total_budget=Decimal("0.1"))
     admit(submission(num_images=2, num_inference_steps=10))
-    text = ops.get(page({"source": source, "key": key}[holder])).content.decode()
+    row = {"source": source, "key": key}[holder]
+    text = "".join(ops.get(page(row, tab)).content.decode() for tab in tabs)
     assert "0 running, 1 queued" in text
     assert "2 images, 0.08 cost units" in text
     assert "(20%)" in text
@@ -90,5 +92,5 @@ def test_usage_is_shown_beside_the_limits(ops, submission, source, key, holder):
 
 def test_tenant_sees_its_limits_but_cannot_change_them(sign_in, source):
     tenant = sign_in("tenant", source)
-    assert "2048" in tenant.get(page(source)).content.decode()
-    assert tenant.post(page(source), {"images_per_day": 10_000}).status_code == 403
+    assert "2048" in tenant.get(page(source, "size-limits")).content.decode()
+    assert tenant.post(page(source, "quotas"), {"images_per_day": 10_000}).status_code == 403

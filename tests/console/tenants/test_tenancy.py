@@ -138,6 +138,7 @@ def addresses(route: str, foreign) -> list[str]:
     known = {"object_id": row and row.pk, "file_id": row and row.pk, "runner_id": row and row.pk}
     known |= {"id": row and row.pk, "job_id": job.pk, "other_id": job.pk, "index": 0}
     known["sha256"] = job.inputs.get().sha256
+    known["dialect"] = "native"
     names = PARAMETER.findall(route)
     assert set(names) <= {*known, "what"}, f"{route}: unknown parameter, add it to known"
     filled = PARAMETER.sub(

@@ -5,11 +5,11 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from gpu_runner.protocol import image_files
 from gpu_runner.protocol.image_files import UnusableImage
-from tests.support.input_images import STORED_AS, UNUSABLE, file_of, is_upright, photo, quarters
+from tests.support.input_images import DAMAGED, STORED_AS, UNUSABLE, file_of, is_upright, photo, quarters
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "AVIF"])
@@ -80,6 +80,25 @@ def test_the_reason_is_named(data, reason):
     assert reason.replace("not an image", "not_an_image") in str(unusable.value)
     with pytest.raises(UnusableImage):
         image_files.open_image(data)
+
+
+@pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED)
+def test_a_file_damaged_beyond_its_header_is_refused_before_it_is_drawn_from(data):
+    with pytest.raises(UnusableImage) as unusable:
+        image_files.verify(data)
+    assert unusable.value.reason == "damaged"
+
+
+def test_a_truncated_file_is_refused_in_every_process():
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_a_phone_s_jpeg_with_further_images_is_a_jpeg():
+    data = file_of(quarters(), "MPO", save_all=True, append_images=[quarters(64, 64)])
+    image_files.verify(data)
+    with image_files.opened(data) as image:
+        assert image.format == "JPEG"
+    assert is_upright(image_files.open_image(data), (192, 128))
 
 
 def test_a_decompression_bomb_has_too_many_pixels():

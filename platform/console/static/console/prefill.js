@@ -1,9 +1,9 @@
-// Playground: fills the form with the parameters of an image of the gallery (?job=…&image=…).
+// Playground: fills the form with the parameters of an image of the gallery (?job=…&image=…), or of an example (?prompt=…).
 (() => {
   const form = document.getElementById("playground");
   const url = document.currentScript.dataset.url;
   const query = new URLSearchParams(location.search);
-  if (!form || !query.has("job")) return;
+  if (!form || !(query.has("job") || query.has("prompt"))) return;
 
   const put = (field, value) => {
     if (field instanceof HTMLSelectElement && ![...field.options].some((option) => option.value === String(value))) {
@@ -31,5 +31,15 @@
     form.elements.source.dispatchEvent(new Event("change")); // loads the choices of this source
     form.dispatchEvent(new Event("input"));
   };
-  fill();
+  if (query.has("job")) {
+    fill();
+    return;
+  }
+  for (const name of ["source", "prompt", "width", "height", "num_inference_steps", "seed"]) {
+    const field = form.elements[name];
+    const isChoice = field instanceof HTMLSelectElement && ![...field.options].some((option) => option.value === query.get(name));
+    if (field && query.has(name) && !isChoice) field.value = query.get(name);
+  }
+  form.elements.source.dispatchEvent(new Event("change"));
+  form.dispatchEvent(new Event("input"));
 })();

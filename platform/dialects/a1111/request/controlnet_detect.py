@@ -47,9 +47,9 @@ MAX_RESOLUTION = 4096  # maximum resolution of a control unit
 WIRE_NAMES = {"num_images": "controlnet_input_images"}
 
 
-def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Submission:
+def read_submission(operation: str, key: AccessKey, body: dict[str, Any], base_url: str) -> Submission:
     """Parse the body of a detect request. Raises Unprocessable or WireError."""
-    parameters = parse(FIELDS, with_fetched_images(body, key.source))
+    parameters = parse(FIELDS, with_fetched_images(body, key.source, base_url))
     module = _module(parameters["controlnet_module"])
     files = _files(module, parameters)
     settings = options.EffectiveOptions(key, {}, restore=True)

@@ -98,10 +98,11 @@ ITEM_FIELDS = ("data", "name")
 WIRE_NAMES = {"num_images": "imageList"}
 
 
-def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Submission:
+def read_submission(operation: str, key: AccessKey, body: dict[str, Any], base_url: str) -> Submission:
     """Parse the body of an extras request. Raises Unprocessable or WireError."""
     parameters = parse(FIELDS, body)
-    files = _single_file(body, key.source) if operation == SINGLE else _files(body, key.source)
+    read = _single_file if operation == SINGLE else _files
+    files = read(body, key.source, base_url)
     settings = options.EffectiveOptions(key, {}, restore=True)
     return Submission(
         source=key.source,
@@ -115,13 +116,14 @@ def read_submission(operation: str, key: AccessKey, body: dict[str, Any]) -> Sub
     )
 
 
-def _single_file(body: dict[str, Any], source: BusinessSource) -> list[bytes]:
-    fetched = with_fetched_images(parse(IMAGE, body), source)
+def _single_file(body: dict[str, Any], source: BusinessSource, base_url: str) -> list[bytes]:
+    fetched = with_fetched_images(parse(IMAGE, body), source, base_url)
     return [images.decode(fetched["image"], "image")]
 
 
-def _files(body: dict[str, Any], source: BusinessSource) -> list[bytes]:
-    fetched = with_fetched_images({"imageList": [{"data": text} for text in _image_list(body)]}, source)
+def _files(body: dict[str, Any], source: BusinessSource, base_url: str) -> list[bytes]:
+    listed = {"imageList": [{"data": text} for text in _image_list(body)]}
+    fetched = with_fetched_images(listed, source, base_url)
     items = enumerate(fetched["imageList"])
     return [images.decode(item["data"], f"imageList[{index}].data") for index, item in items]
 

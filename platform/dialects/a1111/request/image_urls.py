@@ -12,6 +12,7 @@ from dialects.a1111.errors import Location, WireError, path_of
 from dialects.a1111.schema import images
 from jobs.errors import ForbiddenAddress, OverLimit, Refused
 from jobs.images.fetch import ImageFetcher
+from jobs.images.local_urls import is_own_url
 
 # Field names with images at any depth, including ControlNet units and the list of the extras routes.
 NAMES = frozenset(
@@ -29,9 +30,12 @@ NAMES = frozenset(
 )
 
 
-def with_fetched_images(body: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
-    """Return the body with image URLs replaced by base64. All fetches share the timeout of a single one."""
-    return _replace_urls(body, "", (), _Fetcher(source)) if settings.INPUT_URLS else body
+def with_fetched_images(body: dict[str, Any], source: BusinessSource, base_url: str) -> dict[str, Any]:
+    """Return the body with image URLs replaced by base64. All fetches share the timeout of a single one.
+
+    ``base_url``: of this platform, whose own image URLs are read from storage, also where others are disabled.
+    """
+    return _replace_urls(body, "", (), _Fetcher(source, base_url))
 
 
 def _replace_urls(value: Any, name: str, location: Location, fetch: Callable[[str, Location], str]) -> Any:
@@ -43,10 +47,13 @@ def _replace_urls(value: Any, name: str, location: Location, fetch: Callable[[st
 
 
 class _Fetcher:
-    def __init__(self, source: BusinessSource) -> None:
-        self._fetch = ImageFetcher(source)
+    def __init__(self, source: BusinessSource, base_url: str) -> None:
+        self._base_url = base_url
+        self._fetch = ImageFetcher(source, base_url)
 
     def __call__(self, url: str, location: Location) -> str:
+        if not settings.INPUT_URLS and not is_own_url(url, self._base_url):
+            return url  # refused by ``images.decode``
         try:
             return images.encode(self._fetch(url))
         except OverLimit as refused:

@@ -36,11 +36,11 @@ FORMAT_OPTIONS = (
 )
 
 
-def read_submission(key: AccessKey, body: dict[str, Any]) -> Submission:
+def read_submission(key: AccessKey, body: dict[str, Any], base_url: str) -> Submission:
     """Parse the body. Raises Unprocessable or WireError."""
     parameters = parse(FIELDS, body)
     tagger = _tagger(parameters["model"], key)
-    data = _image(parameters, key)
+    data = _image(parameters, key, base_url)
     settings = options.EffectiveOptions(key, {}, restore=True)
     threshold = settings[THRESHOLD]  # as in the original, the same for all categories of tags
     return Submission(
@@ -67,18 +67,18 @@ def is_for_captioner(body: dict[str, Any]) -> bool:
     return parse(FIELDS, body)["model"] == CAPTIONER
 
 
-def described(key: AccessKey, body: dict[str, Any]) -> str:
+def described(key: AccessKey, body: dict[str, Any], base_url: str) -> str:
     """Description of the image in a sentence. Raises Unprocessable, WireError or Refused."""
     if not (client.is_vision_configured() and key.source.text_model):
         reason = _(
             "the model clip is not available: there is no captioning model. Use deepdanbooru, which returns tags"
         )
         raise Unprocessable.unsupported(("body", "model"), reason)
-    return functions.describe(_image(parse(FIELDS, body), key))
+    return functions.describe(_image(parse(FIELDS, body), key, base_url))
 
 
-def _image(parameters: dict[str, Any], key: AccessKey) -> bytes:
-    return images.decode(with_fetched_images(parameters, key.source)["image"], "image")
+def _image(parameters: dict[str, Any], key: AccessKey, base_url: str) -> bytes:
+    return images.decode(with_fetched_images(parameters, key.source, base_url)["image"], "image")
 
 
 def _tagger(model: str, key: AccessKey) -> str:

@@ -19,11 +19,12 @@ FIELDS = {"image": Field(string, nullable=False)}
 PLACEHOLDER = "{prompt}"
 
 
-def png_info(key: AccessKey, body: dict[str, Any]) -> dict[str, Any]:
+def png_info(key: AccessKey, body: dict[str, Any], base_url: str) -> dict[str, Any]:
     """Response body of png-info. Raises Unprocessable or WireError."""
     if "image" not in body:
         raise Unprocessable.at(("body", "image"), "field required", "value_error.missing")
-    image = parse(FIELDS, with_fetched_images({"image": body["image"]}, key.source))["image"]
+    fetched = with_fetched_images({"image": body["image"]}, key.source, base_url)
+    image = parse(FIELDS, fetched)["image"]
     text, items = read_metadata(images.decode(image.strip(), "image"))
     return {"info": text, "items": items, "parameters": parameters(text, key.source)}
 
