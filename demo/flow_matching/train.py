@@ -45,7 +45,9 @@ SIZES = {
 }
 
 
-def split_parameters(model: SD3Transformer2DModel) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
+def split_parameters(
+    model: SD3Transformer2DModel,
+) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
     """Return the parameters for (Muon, AdamW): matrices of attention and feed-forward layers, and the rest."""
     matrices, rest = [], []
     for name, parameter in model.named_parameters():

@@ -48,9 +48,7 @@ def flow_vae() -> AutoencoderKL:
     mean = quant.weight[:4, :, 0, 0]
     target = vae.encoder.conv_out
     target.weight[:LATENT_CHANNELS] = torch.einsum("oc,cm,mihw->oihw", forward, mean, conv_out.weight)
-    target.bias[:LATENT_CHANNELS] = (
-        forward @ (mean @ conv_out.bias + quant.bias[:4]) + FLOW_SHIFT
-    )
+    target.bias[:LATENT_CHANNELS] = forward @ (mean @ conv_out.bias + quant.bias[:4]) + FLOW_SHIFT
     target.weight[LATENT_CHANNELS:] = 0
     target.bias[LATENT_CHANNELS:] = quant.bias[4] + 2 * math.log(forward.abs().max().item())
 
