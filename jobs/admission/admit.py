@@ -61,6 +61,9 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     for refused in unknown_languages(submission.source, submission.backend, submission.request):
         raise refused
     submission = _noted(submission, files)
+    if submission.training is not None:  # its many images should not be stored for nothing
+        for refused in insert.limits_reached(planned_job(submission, files)):
+            raise refused
     storage.store_inputs(submission.request, submission.input_files)
     try:
         job = insert.insert(planned_job(submission, files), submission)

@@ -125,6 +125,7 @@ def limits_reached(job: Job) -> Iterator[Refused]:
     yield from queue_full(job.source, job.key, QueuedCounts())
     accounts = account_balances.read(job.source.pk, job.key.pk if job.key else None)
     yield from over_quota(job, quotas.every_allowance(job.source, job.key, accounts, job.created_at))
+    yield from StartedTrainings().over_quota(job)
 
 
 class QueuedCounts:
