@@ -39,5 +39,5 @@ def load_qwen3(file: TensorFile, prefix: str, device: torch.device, dtype: torch
     )
     model: Any = without_weights(lambda: Qwen3Model(config))
     model.norm = nn.Identity()
-    model.rotary_emb = type(model.rotary_emb)(config, device=device)  # its buffer is no part of the file
+    model.rotary_emb = type(model.rotary_emb)(config).to(device)  # its buffer is no part of the file
     return with_weights(model, {name: file[f"{prefix}{name}"] for name in model.state_dict()}, device, dtype)

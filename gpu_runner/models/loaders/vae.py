@@ -10,6 +10,7 @@ from gpu_runner.models.conversion.ldm_keys import reshaped, to_diffusers, vae_pa
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection import config_inference
+from gpu_runner.protocol.model_detection.parts.vaes import find_vae
 from gpu_runner.protocol.model_detection.safetensors_models import name_shapes_below
 from gpu_runner.protocol.model_detection.usability import current_vae_name, inspect
 
@@ -23,9 +24,11 @@ def load_vae(file: TensorFile, name: str, device: torch.device, dtype: torch.dty
         raise ModelUnavailable(f"{name} is not a VAE")
     if identified.problem and identified.kind == "vae":
         raise ModelUnavailable(f"{name} cannot be used: {identified.problem}")
-    prefix = "first_stage_model." if identified.kind == "checkpoint" else identified.detail["prefix"]
+    found = find_vae(file.shapes)
+    if found is None or found.is_video:
+        raise ModelUnavailable(f"{name} is not a VAE of a supported family")
     try:
-        return _load(file, prefix, identified.detail.get("layout") == "diffusers", device, dtype)
+        return _load(file, found.prefix, found.layout == "diffusers", device, dtype)
     except BUILDING_ERRORS as error:
         raise ModelUnavailable(f"{name} cannot be used: {reason(error)}") from error
 

@@ -33,7 +33,12 @@ class FoundTransformer:
     @cached_property
     def conversion(self) -> Conversion:
         """Where the tensors of diffusers are in the file. Raises ValueError."""
-        return convert(self.transformer.key_map, self._own(), self.prefix, self.layout)
+        return convert(self.transformer.key_map, self._of_network(), self.prefix, self.layout)
+
+    @property
+    def own_shapes(self) -> Shapes:
+        """Shapes under the names of the file, without prefix."""
+        return {name.removeprefix(self.prefix): shape for name, shape in self._of_network().items()}
 
     def config(self) -> Config:
         """Arguments of the class of diffusers. Raises ValueError."""
@@ -46,13 +51,12 @@ class FoundTransformer:
             raise ValueError(f"missing tensor {self.transformer.context}")
         return shape[1]
 
-    def _own(self) -> Shapes:
+    def _of_network(self) -> Shapes:
         """Without a prefix, a file may have other networks beside the transformer; their names begin like these."""
         if self.prefix:
-            return self.file_shapes
-        return {
-            name: shape for name, shape in self.file_shapes.items() if not name.startswith(OTHER_NETWORKS)
-        }
+            return {name: shape for name, shape in self.file_shapes.items() if name.startswith(self.prefix)}
+        own = (name for name in self.file_shapes if not name.startswith(OTHER_NETWORKS))
+        return {name: self.file_shapes[name] for name in own}
 
 
 OTHER_NETWORKS = ("vae.", "first_stage_model.", "text_encoder", "cond_stage_model.", "conditioner.")
