@@ -52,6 +52,8 @@ class Kind(models.TextChoices):
     TAGGER = "tagger", _("tagger")
     TEXT_DETECTOR = "text_detector", _("text detector")
     DETECTOR = "detector", _("object detector")
+    DIFFUSION_MODEL = "diffusion_model", _("diffusion model")
+    TEXT_ENCODER = "text_encoder", _("text encoder")
     UNKNOWN = "unknown", _("unknown")
 
 
@@ -59,6 +61,12 @@ class Family(models.TextChoices):
     SD15 = "sd15", "Stable Diffusion 1.x"
     SD2 = "sd2", "Stable Diffusion 2.x"
     SDXL = "sdxl", "Stable Diffusion XL"
+    SD3 = "sd3", "Stable Diffusion 3.x"
+    Z_IMAGE = "z_image", "Z-Image"
+    FLUX1 = "flux1", "FLUX.1"
+    CHROMA = "chroma", "Chroma"
+    FLUX2 = "flux2", "FLUX.2"
+    QWEN_IMAGE = "qwen_image", "Qwen-Image"
     UNKNOWN = "unknown", _("unknown")
 
 
@@ -90,6 +98,16 @@ ModelFileManager = models.Manager.from_queryset(ModelFileQuerySet)
 
 INPAINTING = "atelier.inpainting"  # key of ``metadata``
 RESIDUALS = "atelier.residuals"  # the same: number of outputs of a ControlNet
+FAMILIES = "atelier.families"  # the same: families that a VAE fits, separated by spaces
+ENCODER, ENCODERS = (
+    "atelier.encoder",
+    "atelier.encoders",
+)  # the same: kind of a text encoder; those in a checkpoint
+WIDTH = "atelier.width"  # the same: width of the vectors of an embedding or text encoder
+CONTEXT_WIDTH = (
+    "atelier.context_width"  # the same: width of the text encoder's states that a checkpoint reads
+)
+VARIANT = "atelier.variant"  # the same: variant of a family, such as schnell
 
 
 class ModelFile(ModelCard, GenerationDefaults):
@@ -241,6 +259,16 @@ class ModelFile(ModelCard, GenerationDefaults):
         return rest if rest and folder in FOLDERS.values() else self.path
 
 
+class Architecture(models.Model):
+    """Configuration of a checkpoint or ControlNet, or the shapes that a LoRA needs. Only admission reads it, once a process."""
+
+    file = models.OneToOneField(ModelFile, on_delete=models.CASCADE, primary_key=True)
+    content = models.JSONField()
+
+    def __str__(self) -> str:
+        return str(self.file)
+
+
 # Fields that a scan fills from the metadata and the family, unless an operator has set them.
 FILLED_BY_SCANS = frozenset(
     {
@@ -251,11 +279,16 @@ FILLED_BY_SCANS = frozenset(
         "licence",
         "commercial_use",
         "trigger_words",
+        "default_steps",
+        "default_guidance_scale",
+        "default_sampler",
+        "default_scheduler",
         "default_width",
         "default_height",
         "default_clip_skip",
     }
 )
+
 
 FOLDERS: dict[str, str] = {
     Kind.CHECKPOINT: "checkpoints",
@@ -272,6 +305,8 @@ FOLDERS: dict[str, str] = {
     Kind.TEXT_DETECTOR: "text_detection",
     Kind.TAGGER: "taggers",
     Kind.DETECTOR: "detectors",
+    Kind.DIFFUSION_MODEL: "diffusion_models",
+    Kind.TEXT_ENCODER: "text_encoders",
 }
 
 
@@ -437,3 +472,23 @@ class Tagger(ModelFile):
         proxy = True
         verbose_name = _("tagger")
         verbose_name_plural = _("taggers")
+
+
+class DiffusionModel(ModelFile):
+    KIND = Kind.DIFFUSION_MODEL
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("diffusion model")
+        verbose_name_plural = _("diffusion models")
+
+
+class TextEncoder(ModelFile):
+    KIND = Kind.TEXT_ENCODER
+    objects: ClassVar[KindManager] = KindManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("text encoder")
+        verbose_name_plural = _("text encoders")

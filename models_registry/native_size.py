@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from gpu_runner.protocol.families.registry import FAMILIES
 from models_registry.facts.metadata import stated_size
-from models_registry.models import Family, ModelFile
+from models_registry.models import ModelFile
 
-SIDES: dict[str, int] = {Family.SD15: 512, Family.SD2: 768, Family.SDXL: 1024}
 OTHER_SIDE = 512
 
 
@@ -13,10 +13,10 @@ def native_size(checkpoint: ModelFile) -> tuple[int, int]:
     """Width and height in pixels, in multiples of 8: its default size, else as the file says, else that of its family."""
     if checkpoint.default_width and checkpoint.default_height:
         return checkpoint.default_width, checkpoint.default_height
-    side = SIDES.get(checkpoint.family, OTHER_SIDE)
+    side = usual_side(checkpoint.family)
     return stated_size(checkpoint.metadata) or (side, side)
 
 
-def family_side(family: str) -> int | None:
-    """The usual side in pixels of a family's images; None for an unknown family."""
-    return SIDES.get(family)
+def usual_side(family: str) -> int:
+    """The side in pixels that images of a family usually have."""
+    return FAMILIES[family].defaults.side if family in FAMILIES else OTHER_SIDE

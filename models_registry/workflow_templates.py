@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from gpu_runner.protocol.workflows import slots
+from gpu_runner.protocol.workflows.requirements import Requirements, requirements_of
 from gpu_runner.protocol.workflows.template import Workflow
 
 SHIPPED = Path(__file__).parent / "shipped_workflows"
+
+
+class WithoutSlot(models.TextChoices):
+    """What happens to a requested value that a template has no slot for."""
+
+    REFUSE = "refuse", _("refuse the request")
+    NOTE = "note", _("ignore it, with a note")
+    IGNORE = "ignore", _("ignore it")
 
 
 class WorkflowTemplate(models.Model):
@@ -45,6 +56,69 @@ class WorkflowTemplate(models.Model):
         ),
     )
 
+    cost_steps = models.PositiveIntegerField(
+        _("steps billed"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("Per image. Empty: those of the request, or of the graph if it has no slot for them."),
+    )
+    cost_megapixels = models.FloatField(
+        _("megapixels billed"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.000001)],
+        help_text=_("Per image. Empty: those of the request, or of the graph if it has no slot for them."),
+    )
+    cost_factor = models.FloatField(
+        _("cost factor"),
+        default=1.0,
+        validators=[MinValueValidator(0)],
+        help_text=_("Cost of an image: steps × megapixels × this factor × the multiplier of the model."),
+    )
+    cost_per_second = models.DecimalField(
+        _("cost per second"),
+        max_digits=18,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text=_("Bills the execution time on the server instead of steps and megapixels."),
+    )
+    cost_max_seconds = models.FloatField(
+        _("seconds reserved"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.001)],
+        help_text=_("Per image, with a cost per second: so much is reserved, and at most so much is billed."),
+    )
+    cached_share = models.FloatField(
+        _("share billed for cached images"),
+        default=1.0,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text=_("Share of the cost of an image that ComfyUI returned from its cache without drawing it."),
+    )
+    without_slot = models.CharField(
+        _("fields without a slot"),
+        max_length=8,
+        choices=WithoutSlot,
+        default=WithoutSlot.REFUSE,
+        help_text=_(
+            "What happens to numbers, names and negative prompts that a request asks for and the graph has no slot for."
+        ),
+    )
+    if_asked = models.JSONField(
+        _("slots filled only if asked"),
+        default=list,
+        blank=True,
+        help_text=_(
+            'Slots that keep the value of the graph if the request has its default, such as ["guidance_scale", '
+            '"num_inference_steps"].'
+        ),
+    )
+    # Requirements of graph and slots, computed when the template is saved. Null: saved by an older version.
+    requirements = models.JSONField(null=True, editable=False)
+
     class Meta:
         verbose_name = _("workflow template")
         verbose_name_plural = _("workflow templates")
@@ -60,22 +134,72 @@ class WorkflowTemplate(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            self.requirements = requirements_of(self.workflow()).as_json()
+        except ValueError:  # ``clean`` reports it; such a template is refused when a job needs it
+            self.requirements = None
+        super().save(*args, **kwargs)
+
     def clean(self) -> None:
         try:
             self.workflow()
         except ValueError as error:
             field = "slots" if str(error).startswith("slot") else "graph"
+            field = "if_asked" if str(error).startswith("if_asked") else field
             raise ValidationError({field: str(error)}) from error
+        if (self.cost_per_second is None) != (self.cost_max_seconds is None):
+            field = "cost_per_second" if self.cost_per_second is None else "cost_max_seconds"
+            raise ValidationError({field: _("Cost per second and seconds reserved are set together.")})
+
+    @property
+    def needs(self) -> Requirements:
+        """Node classes and files that a server must have. Raises ValueError for an invalid template."""
+        if self.requirements is None:
+            return requirements_of(self.workflow())
+        return Requirements.read(self.requirements)
 
     def workflow(self) -> Workflow:
         """The validated template. Raises ValueError with a message for operators."""
-        return slots.read(self.name, self.graph, self.slots)
+        return slots.read(self.name, self.graph, self.slots, self.if_asked)
 
 
 class WorkflowRule(models.Model):
     """Assigns matching requests to a template, and with it to the ComfyUI backend."""
 
+    class Purpose(models.TextChoices):
+        TXT2IMG = "txt2img", _("text to image")
+        IMG2IMG = "img2img", _("image to image")
+        INPAINT = "inpaint", _("inpainting")
+        HIRES = "hires", _("hires fix")
+        HIRES_UPSCALER = "hires_upscaler", _("hires fix, upscale model")
+        CONTROLNET = "controlnet", _("ControlNet")
+        CHANGE_BACKGROUND = "change_background", _("change of background")
+        UPSCALE = "upscale", _("upscaling")
+
     template = models.ForeignKey(WorkflowTemplate, on_delete=models.CASCADE, related_name="rules")
+    source = models.ForeignKey(
+        "access.BusinessSource",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("business source"),
+        help_text=_("Empty: any."),
+    )
+    purpose = models.CharField(
+        _("purpose"),
+        max_length=20,
+        choices=Purpose,
+        blank=True,
+        help_text=_("What the request asks for, in any dialect. Empty: anything."),
+    )
+    model = models.CharField(
+        _("model"),
+        max_length=255,
+        blank=True,
+        help_text=_("Checkpoint name of the request. The template need not have a slot for it. Empty: any."),
+    )
     dialect = models.CharField(_("dialect"), max_length=32, blank=True, help_text=_("Empty: any."))
     operation = models.CharField(
         _("operation"),
@@ -95,11 +219,21 @@ class WorkflowRule(models.Model):
         verbose_name_plural = _("workflow rules")
         ordering = ["id"]
         constraints = [
-            models.UniqueConstraint(fields=["dialect", "operation", "style"], name="one_workflow_per_rule")
+            models.UniqueConstraint(
+                fields=["dialect", "operation", "style", "purpose", "model", "source"],
+                name="one_workflow_per_rule_of_source",
+            ),
+            models.UniqueConstraint(
+                fields=["dialect", "operation", "style", "purpose", "model"],
+                condition=models.Q(source=None),
+                name="one_workflow_per_rule",
+            ),
         ]
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.dialect, self.operation, self.style) if part) or "*"
+        source = self.source.name if self.source else ""
+        parts = (source, self.dialect, self.operation, self.purpose, self.model, self.style)
+        return " ".join(filter(None, parts)) or "*"
 
 
 def shipped() -> list[dict[str, object]]:

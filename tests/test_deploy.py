@@ -29,7 +29,7 @@ def variables(text: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def known() -> set[str]:
-    runner = set(re.findall(r'env\("([A-Z_]+)"', (ROOT / "gpu_runner/__main__.py").read_text()))
+    runner = set(re.findall(r'env\("([A-Z_]+)"', (ROOT / "gpu_runner/engine/command.py").read_text()))
     return variables((ROOT / ".env.example").read_text()) | runner | THIRD_PARTY
 
 

@@ -1,13 +1,17 @@
-"""HTTP API of the adapter: the runner's endpoints, ``GET /inventory`` and ``POST /workflows/check``."""
+"""HTTP API of the adapter: the runner's endpoints, inventory, credentials and the check of templates."""
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gpu_runner.comfyui.backend import ComfyBackend
-from gpu_runner.protocol import Workflow, WorkflowProblems
+from gpu_runner.protocol import ServerCredentials, Workflow, WorkflowProblems
 from gpu_runner.protocol.workflows import server_check
 from gpu_runner.server.app import RunnerApp, read
 
@@ -25,6 +29,8 @@ class ComfyRunnerApp(RunnerApp):
         return [
             *super().routes(),
             Route("/inventory", self.guarded(self.inventory)),
+            Route("/inventory/refresh", self.guarded(self.refresh), methods=["POST"]),
+            Route("/credentials", self.guarded(self.credentials), methods=["PUT"]),
             Route("/workflows/check", self.guarded(self.check), methods=["POST"]),
         ]
 
@@ -32,6 +38,20 @@ class ComfyRunnerApp(RunnerApp):
         """``GET /inventory``: models and nodes of the server."""
         response = self.backend.poller.inventory.as_inventory()
         return Response(response.model_dump_json(), media_type="application/json")
+
+    async def refresh(self, request: Request) -> Response:
+        """``POST /inventory/refresh``: have the inventory read again. Does not wait for it."""
+        self.backend.poller.request()
+        return JSONResponse({"status": "ok"})
+
+    async def credentials(self, request: Request) -> Response:
+        """``PUT /credentials``: how to authenticate at the server. Kept in memory only."""
+        credentials = await read(request, ServerCredentials)
+        try:
+            await asyncio.to_thread(self.backend.use, credentials)
+        except ssl.SSLError:
+            raise HTTPException(422, "ca must be PEM certificates") from None
+        return JSONResponse({"status": "ok"})
 
     async def check(self, request: Request) -> Response:
         """``POST /workflows/check``: problems of a template on this server."""

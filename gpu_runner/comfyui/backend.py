@@ -8,12 +8,13 @@ import threading
 from typing import Literal
 
 from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout
-from gpu_runner.comfyui.inventory import InventoryPoller
-from gpu_runner.protocol import Done, Event, Failed, LoadedModel, RunRequest
+from gpu_runner.comfyui.inventory_poller import InventoryPoller
+from gpu_runner.protocol import Done, Event, Failed, LoadedModel, RunRequest, ServerCredentials
 from gpu_runner.server.backend import OnEvent
 from gpu_runner.server.status_report import Report
 
 from .job import ComfyJob
+from .progress_socket import ProgressSocket
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ class ComfyBackend:
         self.poller = InventoryPoller(self.client)
         # Equal after a restart, so that prompts left behind by a killed adapter can be recognized.
         self.name = f"atelier-{hashlib.sha256(f'{token} {url}'.encode()).hexdigest()[:16]}"
+        self._token = token
+        self._credentials = ServerCredentials()
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._jobs: dict[str, ComfyJob] = {}
@@ -39,10 +42,18 @@ class ComfyBackend:
         self._steps_total = 0
 
     def start(self) -> None:
-        """Read the server's inventory, remove leftover prompts, and start polling."""
-        self.poller.refresh()
+        """Remove leftover prompts, and start polling. The inventory may take minutes; until then, no job is accepted."""
         self.remove_leftover_prompts()
         self.poller.start()
+
+    def use(self, known: ServerCredentials) -> None:
+        """Authenticate at the server with these credentials. Raises ssl.SSLError if the CA is not PEM."""
+        if known == self._credentials:
+            return
+        self.client.use(known)
+        self._credentials = known
+        self.remove_leftover_prompts()
+        self.poller.request()
 
     def stop(self) -> None:
         """Discard all jobs and wait for their end."""
@@ -60,8 +71,7 @@ class ComfyBackend:
             for prompt_id, client_id in [*self.client.pending(), *self.client.running()]:
                 if client_id.startswith(self.name):
                     log.warning("removing leftover prompt %s", prompt_id)
-                    self.client.remove(prompt_id)
-                    self.client.interrupt(prompt_id)
+                    self.client.cancel(prompt_id)
         except (ServerTimeout, Rejected) as error:
             log.warning("could not remove leftover prompts: %s", error)
 
@@ -84,10 +94,10 @@ class ComfyBackend:
 
         job = ComfyJob(
             self.client,
-            self.url,
+            lambda client_id: ProgressSocket(self.url, client_id, self._credentials),
             self.name,
             run_request,
-            lambda: self.poller.inventory,
+            self.poller,
             handle_event,
             self._timeout_s,
         )
@@ -95,10 +105,8 @@ class ComfyBackend:
             older, self._jobs[run_request.job_id] = self._jobs.get(run_request.job_id), job
         if older is not None:
             older.discard()
-        if run_request.checkpoint.sha256:
-            self._loaded = LoadedModel(
-                path=run_request.checkpoint.path, sha256=run_request.checkpoint.sha256, size_bytes=0
-            )
+        if (checkpoint := run_request.checkpoint) and checkpoint.sha256:
+            self._loaded = LoadedModel(path=checkpoint.path, sha256=checkpoint.sha256, size_bytes=0)
         job.start()
         return job
 
@@ -127,10 +135,12 @@ class ComfyBackend:
             device=inventory.device,
             version=f"ComfyUI {inventory.version}" if inventory.version else "",
             loaded=(self._loaded,) if self._loaded else (),
-            memory_bytes=inventory.memory_bytes,
+            memory_bytes=max(0, self.poller.load.memory_total - self.poller.load.memory_free),
             steps_total=self._steps_total,
             problem=self.poller.problem,
             inventory=self.poller.digest,
+            server=self.poller.load,
+            credentials=self._credentials.digest(self._token),
         )
 
     def _forget(self, job: ComfyJob) -> None:

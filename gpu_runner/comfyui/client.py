@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
+from gpu_runner.comfyui import credentials
+from gpu_runner.protocol import ServerCredentials
+
 TIMEOUT_S = 20.0  # responses are late while the server loads a large model
+OBJECT_INFO_TIMEOUT_S = 300.0  # large installations describe their nodes for a minute and longer
+NO_MODEL_FOLDERS = frozenset({"custom_nodes", "configs", "embeddings"})
+NO_ROUTE = (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED)
 UPLOAD_FOLDER = "atelier"
 
 
@@ -32,10 +39,24 @@ class ComfyClient:
     """Client of one server. Thread-safe. Methods raise ServerTimeout, ServerUnreachable or Rejected."""
 
     def __init__(self, url: str) -> None:
+        self._url = url
+        self._cancels_jobs = True  # until the server says that it has no route for it
+        self._http = self._connected(ServerCredentials())
+
+    def _connected(self, known: ServerCredentials) -> httpx.Client:
         # Proxies of the environment are for external hosts.
-        self._http = httpx.Client(
-            base_url=url, timeout=httpx.Timeout(TIMEOUT_S, connect=5.0), trust_env=False
+        return httpx.Client(
+            base_url=self._url,
+            timeout=httpx.Timeout(TIMEOUT_S, connect=5.0),
+            headers=credentials.headers(known),
+            verify=credentials.tls_context(known) if known.ca else True,
+            trust_env=False,
         )
+
+    def use(self, known: ServerCredentials) -> None:
+        """Authenticate with these credentials from now on. Raises ssl.SSLError if the CA is not PEM."""
+        self._http = self._connected(known)  # requests that are under way end with the old client
+        self._cancels_jobs = True
 
     def close(self) -> None:
         """Close all connections."""
@@ -49,11 +70,23 @@ class ComfyClient:
 
     def object_info(self) -> dict[str, Any]:
         """Return the node classes with their inputs and outputs."""
-        return _dict(self._json("GET", "/object_info"))
+        return _dict(
+            self._json("GET", "/object_info", timeout=httpx.Timeout(OBJECT_INFO_TIMEOUT_S, connect=5.0))
+        )
+
+    def queue_remaining(self) -> int:
+        """Return the number of queued and running prompts of all clients."""
+        info = _dict(self._json("GET", "/prompt")).get("exec_info")
+        count = info.get("queue_remaining") if isinstance(info, dict) else 0
+        return count if isinstance(count, int) and count > 0 else 0
+
+    def model_folders(self) -> list[str]:
+        """Return the names of the model folders; empty if the server does not list them."""
+        return [name for name in self._names("/models") if name not in NO_MODEL_FOLDERS]
 
     def models(self, folder: str) -> list[str]:
         """Return the files of a model folder; empty if the server does not have the folder."""
-        return self._names(f"/models/{folder}")
+        return self._names(f"/models/{quote(folder, safe='')}")
 
     def embeddings(self) -> list[str]:
         """Return the names of embeddings, without suffix."""
@@ -99,6 +132,24 @@ class ComfyClient:
     def outcome(self, prompt_id: str) -> dict[str, Any] | None:
         """Return the history entry of a prompt; None if it has not ended or is unknown."""
         return _dict(self._json("GET", f"/history/{prompt_id}")).get(prompt_id)
+
+    def cancel(self, prompt_id: str) -> None:
+        """Remove a prompt from the queue, or interrupt it if it is running; never another one.
+
+        Newer servers do both in one step. For others the order is important: removed first, it cannot start in between.
+        """
+        if self._cancels_jobs:
+            try:
+                self._send("POST", f"/api/jobs/{prompt_id}/cancel")
+                return
+            except Rejected as rejected:
+                if rejected.status not in NO_ROUTE:
+                    raise
+                if rejected.body:  # the route exists, and the prompt has ended
+                    return
+                self._cancels_jobs = False
+        self.remove(prompt_id)
+        self.interrupt(prompt_id)
 
     def remove(self, prompt_id: str) -> None:
         """Remove a prompt from the queue. A running prompt is not affected."""

@@ -12,10 +12,18 @@ from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check
 from gpu_runner.protocol.workflows.capabilities import takes_upscaler_file, unsupported_fields
 from gpu_runner.protocol.workflows.graph_builder import ControlNode, Graph, LoraNode, SlotValues, build_graph
+from gpu_runner.protocol.workflows.slots import filled_slots
 
 
 class MissingModel(ValueError):
-    """The server does not have a model or node that the job needs. The message is safe to show to clients."""
+    """The server does not have a model or node that the job needs. The message is safe to show to clients.
+
+    ``of_workflow``: the template needs it, whatever the request.
+    """
+
+    def __init__(self, message: str, *, of_workflow: bool = False) -> None:
+        super().__init__(message)
+        self.of_workflow = of_workflow
 
 
 class UploadedInputs:
@@ -35,7 +43,8 @@ def check(run_request: RunRequest, inventory: ServerInventory) -> Workflow:
     for unsupported in unsupported_fields(run_request.request, workflow):
         raise InvalidRequest(f"{unsupported.field}: {unsupported.why}")
     for problem in server_check.problems(workflow, inventory.nodes):
-        raise MissingModel(f"the workflow {workflow.name} cannot run on this ComfyUI: {problem}")
+        message = f"the workflow {workflow.name} cannot run on this ComfyUI: {problem}"
+        raise MissingModel(message, of_workflow=True)
     for unit in run_request.request.controls:
         node = node_names.MODULE_NODES.get(unit.module)
         if node and node[0] not in inventory.nodes:
@@ -61,7 +70,8 @@ def graph_of(
         "filename_prefix": prefix,
     }
     values |= {"init_images": uploaded.init, "inpaint.mask": uploaded.mask}
-    used = {slot: value for slot, value in values.items() if slot in workflow.slots}
+    filled = filled_slots(workflow, request)
+    used = {slot: value for slot, value in values.items() if slot in filled}
     slot_values = SlotValues(
         values=used,
         loras=tuple(
@@ -116,8 +126,8 @@ def _names(run_request: RunRequest, workflow: Workflow, inventory: ServerInvento
         "sampler": node_names.SAMPLERS.get(request.sampler),
         "scheduler": node_names.scheduler(request.sampler, request.scheduler),
     }
-    if "checkpoint" in workflow.slots:
-        values["checkpoint"] = _found(inventory, run_request.checkpoint, request.checkpoint)
+    if "checkpoint" in workflow.slots and run_request.checkpoint is not None:
+        values["checkpoint"] = _found(inventory, run_request.checkpoint_file, request.checkpoint)
     if hires := request.hires:
         sampler = hires.sampler or request.sampler
         values["hires.sampler"] = node_names.SAMPLERS.get(sampler)

@@ -1,39 +1,40 @@
-"""Inventory of a ComfyUI server: models, nodes, device and version, polled in a thread."""
+"""Inventory of a ComfyUI server: its model files and node classes."""
 
 from __future__ import annotations
 
-import hashlib
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout
-from gpu_runner.protocol import Inventory
+from gpu_runner.comfyui.client import ComfyClient
+from gpu_runner.comfyui.node_info import file_lists, reduced
+from gpu_runner.protocol import FileList, Inventory
+from gpu_runner.protocol.workflows.requirements import folder_of, is_model_file
 
-POLL_INTERVAL_S = 10.0
-# Folder below MODELS_ROOT -> folder of ComfyUI.
+# Folder below MODELS_ROOT -> folders of ComfyUI. The GGUF loaders have folders of their own.
 FOLDERS = {
-    "checkpoints": "checkpoints",
-    "loras": "loras",
-    "vae": "vae",
-    "controlnet": "controlnet",
-    "upscalers": "upscale_models",
+    "checkpoints": ("checkpoints",),
+    "diffusion_models": ("diffusion_models", "unet_gguf"),
+    "text_encoders": ("text_encoders", "clip_gguf"),
+    "loras": ("loras",),
+    "vae": ("vae",),
+    "controlnet": ("controlnet",),
+    "upscalers": ("upscale_models",),
 }
 EMBEDDINGS = "embeddings"
-NO_RESPONSE = "ComfyUI does not respond"
+Listing = Mapping[str, tuple[str, ...]]  # folder of ComfyUI -> file names
 
 
 @dataclass(frozen=True)
 class ServerInventory:
-    """State at one poll. ``models`` maps a folder below MODELS_ROOT to ComfyUI's file names."""
+    """State at one reading. ``models`` maps a folder below MODELS_ROOT to ComfyUI's file names."""
 
     models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nodes: Mapping[str, Any] = field(default_factory=dict)
+    file_lists: tuple[FileList, ...] = ()
     device: str = ""
     version: str = ""
-    memory_bytes: int = 0
 
     def find(self, path: str) -> str | None:
         """Return ComfyUI's name of the file with this path below MODELS_ROOT, or None.
@@ -64,68 +65,42 @@ class ServerInventory:
         models = sorted(
             f"{folder}/{name}".replace("\\", "/") for folder, names in self.models.items() for name in names
         )
-        return Inventory(models=tuple(filter(_is_valid_path, models)), nodes=tuple(sorted(self.nodes)))
+        return Inventory(
+            models=tuple(filter(_is_valid_path, models)),
+            nodes=tuple(sorted(self.nodes)),
+            file_lists=self.file_lists,
+        )
 
 
 def _is_valid_path(path: str) -> bool:
     return len(path) <= 500 and "\0" not in path and not {"", "..", "."} & set(path.split("/"))
 
 
-class InventoryPoller:
-    """Polls a server. ``inventory`` is the latest state; ``problem`` is not empty if the last poll failed."""
-
-    def __init__(self, client: ComfyClient) -> None:
-        self._client = client
-        self._stop = threading.Event()
-        self.inventory = ServerInventory()
-        self.digest = ""
-        self.problem = NO_RESPONSE
-
-    def start(self) -> None:
-        """Start the polling thread."""
-        threading.Thread(target=self._run, name="inventory", daemon=True).start()
-
-    def stop(self) -> None:
-        self._stop.set()
-
-    def refresh(self) -> None:
-        """Poll the server once."""
-        try:
-            inventory = _poll(self._client)
-        except (ServerTimeout, Rejected) as error:
-            self.problem = f"{NO_RESPONSE}: {error}"[:300]
-            return
-        response = inventory.as_inventory().model_dump_json()
-        self.inventory, self.digest, self.problem = (
-            inventory,
-            hashlib.sha256(response.encode()).hexdigest(),
-            "",
-        )
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self.refresh()
-            self._stop.wait(POLL_INTERVAL_S if not self.problem else POLL_INTERVAL_S / 5)
+def read_listing(client: ComfyClient) -> Listing:
+    """Return the files of every model folder. Cheap on the server, which remembers them per folder."""
+    folders = client.model_folders() or [name for names in FOLDERS.values() for name in names]
+    listing = {name: tuple(client.models(name)) for name in sorted(folders)}
+    return listing | {EMBEDDINGS: tuple(client.embeddings())}
 
 
-def _poll(client: ComfyClient) -> ServerInventory:
-    stats = client.system_stats()
-    models = {ours: tuple(client.models(theirs)) for ours, theirs in FOLDERS.items()}
-    models[EMBEDDINGS] = tuple(_with_suffix(client.embeddings()))
-    device: dict[str, Any] = next(iter(stats.get("devices") or []), {})
-    return ServerInventory(
-        models=models,
-        nodes=client.object_info(),
-        device=str(device.get("name", ""))[:150],
-        version=str(stats.get("system", {}).get("comfyui_version", ""))[:40],
-        memory_bytes=max(0, _int(device.get("vram_total")) - _int(device.get("vram_free"))),
-    )
+def read_inventory(client: ComfyClient, listing: Listing, device: str, version: str) -> ServerInventory:
+    """Read the node classes, which may take minutes on a large server, and combine them with the files."""
+    nodes = reduced(client.object_info())
+    lists = file_lists(nodes)
+    return ServerInventory(models_of(listing, lists), nodes, lists, device, version)
 
 
-def _with_suffix(names: Iterable[str]) -> list[str]:
-    """Add a suffix, which ComfyUI omits in its list of embeddings."""
-    return [f"{name}.safetensors" for name in names]
-
-
-def _int(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+def models_of(listing: Listing, lists: Iterable[FileList]) -> dict[str, tuple[str, ...]]:
+    """Return the model files by folder below MODELS_ROOT: those of the folders, and those that loaders offer."""
+    models: dict[str, dict[str, None]] = {
+        ours: dict.fromkeys(name for folder in theirs for name in listing.get(folder, ()))
+        for ours, theirs in FOLDERS.items()
+    }
+    for listed in lists:
+        for key in listed.inputs:
+            class_type, _dot, name = key.rpartition(".")
+            folder = folder_of(class_type, name)
+            if folder in models:  # a VAE loader offers built-in names, too: these are no files
+                models[folder] |= dict.fromkeys(filter(is_model_file, listed.files))
+    models[EMBEDDINGS] = dict.fromkeys(f"{name}.safetensors" for name in listing.get(EMBEDDINGS, ()))
+    return {folder: tuple(names) for folder, names in models.items()}

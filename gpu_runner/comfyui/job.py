@@ -14,13 +14,13 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from PIL import Image as PILImage
 
 from gpu_runner import logs
 from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout
-from gpu_runner.comfyui.inventory import ServerInventory
+from gpu_runner.comfyui.inventory_poller import InventoryPoller
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import InvalidImage
 from gpu_runner.protocol import (
@@ -28,7 +28,6 @@ from gpu_runner.protocol import (
     Accepted,
     Done,
     Environment,
-    ErrorCode,
     Event,
     Failed,
     Image,
@@ -37,23 +36,20 @@ from gpu_runner.protocol import (
     Workflow,
 )
 from gpu_runner.protocol.errors import InvalidRequest
-from gpu_runner.protocol.workflows.graph_builder import counted_steps
 from gpu_runner.server.versions import own_version
 
-from . import input_images
+from . import errors, input_images
 from .graph import MissingModel, UploadedInputs, check, graph_of
 from .input_images import ImageSet
 from .progress_socket import ProgressSocket
-from .prompt_execution import Cancelled, NodeExecutionError, NotQueued, Outcome, PromptLost, PromptRun
+from .prompt_execution import Cancelled, NotQueued, Outcome, PromptLost, PromptRun
+from .step_counter import StepCounter
 
 log = logging.getLogger(__name__)
 
 Mode = Literal["discard", "interrupt", "skip"]
 FOLDER = "atelier"  # in ComfyUI's output folder
 PREVIEW_SIDE = 256
-LOADERS = frozenset(
-    {"CheckpointLoaderSimple", "LoraLoader", "VAELoader", "ControlNetLoader", "UpscaleModelLoader"}
-)
 
 
 @dataclass
@@ -61,14 +57,16 @@ class ComfyJob:
     """Runs a job and reports its events to ``on_event``, from its own thread."""
 
     client: ComfyClient
-    url: str
+    connect: Callable[[str], ProgressSocket]  # with a client id
     name: str  # of this adapter; prefix of its client ids
     run_request: RunRequest
-    inventory: Callable[[], ServerInventory]
+    poller: InventoryPoller
     on_event: Callable[[Event], None]
     timeout_s: float
     steps_run: int = 0
     device_seconds: float = 0.0
+    images_drawn: float = 0.0
+    images_cached: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
     _mode: Mode | None = None
     _images_done: int = 0
@@ -89,11 +87,13 @@ class ComfyJob:
     def _run(self) -> None:
         began = time.monotonic()
         client_id = f"{self.name}-{uuid.uuid4().hex}"
-        progress_socket = ProgressSocket(self.url, client_id)
+        progress_socket = self.connect(client_id)
         last: Done | Failed
         try:
             last = self._generate_all(progress_socket, client_id, began)
         except Exception as error:
+            if isinstance(error, MissingModel | Rejected):  # the server may have changed
+                self.poller.request()
             last = self._failed(error, began)
         finally:
             progress_socket.close()
@@ -102,7 +102,7 @@ class ComfyJob:
 
     def _environment(self) -> Environment:
         """What is known of the server; it does not tell the versions of its libraries."""
-        server = self.inventory()
+        server = self.poller.inventory
         return Environment(
             version=own_version(),
             protocol=PROTOCOL_VERSION,
@@ -112,9 +112,10 @@ class ComfyJob:
 
     def _generate_all(self, progress_socket: ProgressSocket, client_id: str, began: float) -> Done:
         self.on_event(Accepted(job_id=self.run_request.job_id, environment=self._environment()))
-        if not self.inventory().nodes:
+        inventory = self.poller.inventory
+        if not inventory.nodes:
             raise NotQueued("the inventory of the server is not known yet")
-        workflow = check(self.run_request, self.inventory())
+        workflow = check(self.run_request, inventory)
         image_sets = input_images.image_sets(self.run_request)
         uploads = [self._upload_set(image_set) for image_set in image_sets]
         progress_socket.start()
@@ -133,6 +134,8 @@ class ComfyJob:
             engine_seconds=time.monotonic() - began,
             device_seconds=self.device_seconds,
             steps_run=self.steps_run,
+            images_drawn=self.images_drawn,
+            images_cached=self.images_cached,
         )
 
     def _generate(
@@ -145,8 +148,8 @@ class ComfyJob:
         uploaded: UploadedInputs,
     ) -> None:
         prefix = f"{FOLDER}/{self.run_request.job_id}-{index}"
-        graph = graph_of(self.run_request, workflow, self.inventory(), index, uploaded, prefix)
-        steps = counted_steps(workflow, graph) or {workflow.output_node: 1}
+        graph = graph_of(self.run_request, workflow, self.poller.inventory, index, uploaded, prefix)
+        counter = StepCounter(graph, self.poller.inventory.nodes)
         prompt = PromptRun(
             client=self.client,
             progress_socket=progress_socket,
@@ -154,23 +157,30 @@ class ComfyJob:
             prompt_id=str(uuid.uuid4()),
             client_id=client_id,
             output_node=workflow.output_node,
-            steps=steps,
+            counter=counter,
             timeout_s=self.timeout_s,
             stopping=lambda: self._mode is not None,
-            on_progress=lambda done, preview: self._progress(done, sum(steps.values()), preview, index),
+            on_progress=lambda preview: self._progress(counter, preview, index),
         )
+        posted_at = time.monotonic()
         try:
             outcome = prompt.run()
             generated = self._download(outcome)
-        except Cancelled:
+        except Cancelled as cancelled:
             if self._mode is None:
                 raise PromptLost("another client of this ComfyUI interrupted the prompt") from None
-            self.steps_run += prompt.steps_done
+            self.steps_run += counter.done
+            self.images_drawn += counter.share
+            self.device_seconds += cancelled.seconds
             return
         except PromptLost:
             generated = self._saved_output(prefix)
-            outcome = Outcome(())
-        self.steps_run += sum(count for node, count in steps.items() if node not in outcome.cached)
+            outcome = Outcome((), seconds=time.monotonic() - posted_at)
+        self.steps_run += counter.steps_run(outcome.cached)
+        if counter.is_cached(outcome.cached):
+            self.images_cached += 1
+        else:
+            self.images_drawn += 1
         self.device_seconds += outcome.seconds
         self._deliver(index, image_set.finish(generated))
 
@@ -230,7 +240,8 @@ class ComfyJob:
         seed = self.run_request.request.seed_of(index)
         self.on_event(Image(index=index, seed=seed, width=image.width, height=image.height, data=data))
 
-    def _progress(self, done: int, steps: int, preview: bytes | None, index: int) -> None:
+    def _progress(self, counter: StepCounter, preview: bytes | None, index: int) -> None:
+        done, steps = counter.done, counter.total
         every = self.run_request.request.preview_every
         shown = _encode_preview(preview) if preview and every and done % every == 0 else None
         if preview and shown is None:
@@ -250,52 +261,16 @@ class ComfyJob:
     # Errors --------------------------------------------------------------------------------------------------------
 
     def _failed(self, error: Exception, began: float) -> Failed:
-        code, message = error_for_client(error)
+        code, message = errors.for_client(error)
         with logs.about(self.run_request.job_id):
             if code == "internal":
                 log.error("job %s failed", self.run_request.job_id, exc_info=error)
             else:
                 log.warning("job %s: %s: %s", self.run_request.job_id, code, error)
-        return Failed(code=code, message=message, work=self._work(began))
-
-
-def error_for_client(error: Exception) -> tuple[ErrorCode, str]:
-    """Return error code and message for clients. The server's messages are left out: they contain paths and file lists."""
-    match error:
-        case Cancelled():
-            return "cancelled", "cancelled"
-        case PromptLost():
-            return "lost", str(error)
-        case NotQueued():
-            return "busy", "ComfyUI does not respond"
-        case MissingModel():
-            return "model_unavailable", str(error)
-        case InvalidRequest() | InvalidImage():
-            return "bad_request", str(error)
-        case Rejected():
-            return _rejection(error.body)
-        case NodeExecutionError() if error.out_of_memory:
-            return "out_of_memory", "out of memory on the ComfyUI server: use a smaller size"
-        case NodeExecutionError() if error.node_type in LOADERS:
-            return "model_unavailable", f"ComfyUI could not load the model of the node {error.node_type}"
-        case NodeExecutionError():
-            return "internal", f"ComfyUI failed in the node {error.node_type} ({error.exception_type})"
-    return "internal", "internal error of the runner"
-
-
-def _rejection(body: dict[str, Any]) -> tuple[ErrorCode, str]:
-    """Return code and message of a rejected prompt: node, input, and ComfyUI's general message."""
-    for key, node in (body.get("node_errors") or {}).items():
-        for problem in node.get("errors") or []:
-            field = (problem.get("extra_info") or {}).get("input_name", "")
-            code: ErrorCode = "model_unavailable" if node.get("class_type") in LOADERS else "bad_request"
-            reason = str(problem.get("message", ""))[:100]
-            return (
-                code,
-                f"ComfyUI rejected the input {field} of node {key} ({node.get('class_type')}): {reason}",
-            )
-    kind = str((body.get("error") or {}).get("type", ""))[:100]
-    return "bad_request", f"ComfyUI rejected the workflow{f' ({kind})' if kind else ''}"
+        of_workflow = self.run_request.workflow is not None and errors.is_of_workflow(
+            error, self.run_request.workflow
+        )
+        return Failed(code=code, message=message, of_workflow=of_workflow, work=self._work(began))
 
 
 def _read(data: bytes) -> PILImage.Image:

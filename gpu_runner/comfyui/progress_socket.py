@@ -14,6 +14,9 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from gpu_runner.comfyui import credentials
+from gpu_runner.protocol import ServerCredentials
+
 MAX_FRAME = 32 * 2**20  # error messages can contain dumps of tensors
 # The server must have noticed the end of the old socket, or it would drop the new one with the same client id.
 RECONNECT_DELAY_S = 1.0
@@ -33,7 +36,8 @@ class ProgressMessage:
 class ProgressSocket:
     """Connection of one client id, which reconnects until it is closed."""
 
-    def __init__(self, url: str, client_id: str) -> None:
+    def __init__(self, url: str, client_id: str, known: ServerCredentials) -> None:
+        self._credentials = known
         parts = urlsplit(url)
         scheme = "wss" if parts.scheme == "https" else "ws"
         path = parts.path.rstrip("/") + "/ws"
@@ -67,7 +71,16 @@ class ProgressSocket:
             self._closed.wait(RECONNECT_DELAY_S)
 
     def _listen(self) -> None:
-        with connect(self._url, max_size=MAX_FRAME, proxy=None, open_timeout=10, close_timeout=2) as socket:
+        tls = credentials.tls_context(self._credentials) if self._url.startswith("wss:") else None
+        with connect(
+            self._url,
+            additional_headers=credentials.headers(self._credentials),
+            ssl=tls,
+            max_size=MAX_FRAME,
+            proxy=None,
+            open_timeout=10,
+            close_timeout=2,
+        ) as socket:
             self._socket = socket
             socket.send(FEATURE_FLAGS)
             for frame in socket:

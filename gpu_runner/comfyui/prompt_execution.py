@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout, ServerUnreachable
 from gpu_runner.protocol.workflows.graph_builder import Graph
 
 from .progress_socket import ProgressMessage, ProgressSocket
+from .step_counter import StepCounter
 
 log = logging.getLogger(__name__)
 
 POLL_S = 1.0
-OnProgress = Callable[[int, bytes | None], None]
+OnProgress = Callable[[bytes | None], None]
 
 
 class PromptLost(Exception):
@@ -24,7 +25,11 @@ class PromptLost(Exception):
 
 
 class Cancelled(Exception):
-    """The prompt was interrupted, by this adapter or by another client of the server."""
+    """The prompt was interrupted, by this adapter or by another client of the server, after ``seconds``."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__("cancelled")
+        self.seconds = seconds
 
 
 class NotQueued(Exception):
@@ -34,8 +39,9 @@ class NotQueued(Exception):
 class NodeExecutionError(Exception):
     """A node raised an exception. Its message is not kept, because it must not be shown to clients."""
 
-    def __init__(self, node_type: str, exception_type: str, out_of_memory: bool) -> None:
+    def __init__(self, node: str, node_type: str, exception_type: str, out_of_memory: bool) -> None:
         super().__init__(f"{node_type}: {exception_type}")
+        self.node = node  # its key in the graph
         self.node_type = node_type
         self.exception_type = exception_type.rpartition(".")[2]
         self.out_of_memory = out_of_memory
@@ -52,7 +58,7 @@ class Outcome:
 
 @dataclass
 class PromptRun:
-    """Runs one prompt. ``stopping`` is polled; ``on_progress`` is called with (steps done, preview)."""
+    """Runs one prompt. ``stopping`` is polled; ``on_progress`` is called after each step, and with each preview."""
 
     client: ComfyClient
     progress_socket: ProgressSocket
@@ -60,11 +66,10 @@ class PromptRun:
     prompt_id: str
     client_id: str
     output_node: str
-    steps: dict[str, int]  # steps per sampler node
+    counter: StepCounter
     timeout_s: float
     stopping: Callable[[], bool]
     on_progress: OnProgress
-    _done: dict[str, int] = field(default_factory=dict)
     _stop_sent_at: float = 0.0
     _responded_at: float = 0.0
     _absent: int = 0
@@ -123,28 +128,14 @@ class PromptRun:
         if message.data.get("prompt_id", self.prompt_id) != self.prompt_id:
             return False
         if message.type == "progress":
-            self._progress(str(message.data.get("node")), message.data.get("value"), message.data.get("max"))
+            node, value, maximum = (message.data.get(name) for name in ("node", "value", "max"))
+            if self.counter.progress(str(node), value, maximum):
+                self.on_progress(None)
         elif message.type == "preview":
-            self.on_progress(self.steps_done, message.image)
+            self.on_progress(message.image)
         return (
             message.type == "executing" and "prompt_id" in message.data and message.data.get("node") is None
         )
-
-    def _progress(self, node: str, value: Any, maximum: Any) -> None:
-        if (
-            node not in self.steps
-            or not isinstance(value, int | float)
-            or not isinstance(maximum, int | float)
-        ):
-            return
-        share = min(1.0, value / maximum) if maximum > 0 else 0.0
-        self._done[node] = max(self._done.get(node, 0), int(share * self.steps[node]))
-        self.on_progress(self.steps_done, None)
-
-    @property
-    def steps_done(self) -> int:
-        """Steps done by all sampler nodes."""
-        return sum(self._done.values())
 
     def _poll(self) -> Outcome | None:
         """Return the outcome, or None while the prompt is queued or running. Raises as ``run``.
@@ -185,7 +176,7 @@ class PromptRun:
     # Cancelling --------------------------------------------------------------------------------------------------
 
     def _stop(self) -> None:
-        """Remove the prompt from the queue, then interrupt it; in this order it cannot start in between.
+        """Cancel the prompt on the server.
 
         Repeated every POLL_S seconds, because an interrupt may be lost.
         """
@@ -193,8 +184,7 @@ class PromptRun:
             return
         self._stop_sent_at = time.monotonic()
         try:
-            self.client.remove(self.prompt_id)
-            self.client.interrupt(self.prompt_id)
+            self.client.cancel(self.prompt_id)
         except (ServerTimeout, Rejected) as error:
             log.warning("could not cancel prompt %s: %s", self.prompt_id, error)
 
@@ -202,11 +192,14 @@ class PromptRun:
 def _failure(messages: list[Any]) -> Exception:
     kind, data = messages[-1] if messages else ("", {})
     if kind == "execution_interrupted":
-        return Cancelled()
+        return Cancelled(_seconds(messages))
     text = str(data.get("exception_message", ""))
     exception_type = str(data.get("exception_type", "an unknown error"))
     out_of_memory = "OutOfMemory" in exception_type or "out of memory" in text.lower()
-    return NodeExecutionError(str(data.get("node_type", "?"))[:100], exception_type[:100], out_of_memory)
+    node = str(data.get("node_id", ""))
+    return NodeExecutionError(
+        node, str(data.get("node_type", "?"))[:100], exception_type[:100], out_of_memory
+    )
 
 
 def _seconds(messages: list[Any]) -> float:

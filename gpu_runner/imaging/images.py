@@ -130,7 +130,11 @@ def png(image: Image.Image) -> bytes:
 
 def preview(pixels: Tensor) -> bytes:
     """Encode a preview as a small JPEG. ``pixels`` is (3, h, w) at latent resolution, from -1 to 1."""
-    image = from_tensor(pixels)
+    return small_jpeg(from_tensor(pixels))
+
+
+def small_jpeg(image: Image.Image) -> bytes:
+    """Encode as a JPEG whose longer side has PREVIEW_SIDE pixels."""
     scale = PREVIEW_SIDE / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     return _encode(image.resize((width, height), Image.Resampling.BICUBIC), "JPEG", quality=75)

@@ -24,7 +24,7 @@ class Models:
     def of(cls, store: ModelStore, run_request: RunRequest) -> Models:
         """Load the models of a request. Raises ModelUnavailable."""
         variant = Variant.of(run_request, run_request.request.loras)
-        checkpoint = _with_vae(store.get(run_request.checkpoint, variant), run_request.checkpoint)
+        checkpoint = _with_vae(store.get(run_request.checkpoint_file, variant), run_request.checkpoint_file)
         return cls(checkpoint, _refiner(store, run_request, variant, checkpoint), _hires(store, run_request))
 
 
@@ -44,13 +44,18 @@ def _hires(store: ModelStore, run_request: RunRequest) -> LoadedCheckpoint | Non
     request, hires = run_request.request, run_request.request.hires
     if hires is None:
         return None
-    file = run_request.file("checkpoint", hires.checkpoint) if hires.checkpoint else run_request.checkpoint
+    file = (
+        run_request.file("checkpoint", hires.checkpoint) if hires.checkpoint else run_request.checkpoint_file
+    )
     loras = request.loras if hires.loras is None else hires.loras
     return _with_vae(store.get(file, Variant.of(run_request, loras)), file)
 
 
 def _with_vae(checkpoint: LoadedCheckpoint, file: ModelFile) -> LoadedCheckpoint:
     """A refiner needs no VAE; the other checkpoints do."""
+    if not checkpoint.has_text_encoder:
+        kinds = ", ".join(part.kind for part in checkpoint.facts.text)
+        raise ModelUnavailable(f"{file.path} has no text encoder, and no file of one was named ({kinds})")
     if not checkpoint.has_vae:
         raise ModelUnavailable(f"{file.path} has no VAE, and the request names none")
     return checkpoint

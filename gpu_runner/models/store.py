@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from gpu_runner.models.loaders.textual_inversion import read_vectors
 from gpu_runner.models.loaders.vae import load_vae
 from gpu_runner.models.lora.merge import Lora, read_lora
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet, LoadedFaceRestorer, LoadedUpscaler
+from gpu_runner.networks.loaded_text import LoadedTextEncoder
 from gpu_runner.networks.module_copies import size_bytes
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol import LoadedModel, ModelFile
@@ -26,10 +29,11 @@ from .files import FileHashCache, locate, open_tensors
 from .loaders.checkpoint import expected_size, key_of, load_checkpoint
 from .loaders.controlnet import load_controlnet
 from .loaders.face_restorer import load_face_restorer
+from .loaders.text_encoder_files import load_text_encoder
 from .loaders.upscaler import load_upscaler
 from .memory_budget import CacheEntry, MemoryCache
 from .onnx_store import OnnxStore
-from .variant import PLAIN, Variant, vae_key
+from .variant import PLAIN, Variant, text_encoder_key, vae_key
 from .variant_builder import VariantBuilder
 
 
@@ -81,6 +85,15 @@ class ModelStore:
             return CacheEntry(vae, size_bytes(vae), file=_loaded_model(file, size_bytes(vae)))
 
         return self._from_file(self._cache, vae_key(file, dtype), file, load)
+
+    def text_encoder(self, file: ModelFile, dtype: torch.dtype) -> LoadedTextEncoder:
+        def load(tensors: TensorFile) -> CacheEntry:
+            encoder = load_text_encoder(tensors, file, self._device, dtype)
+            return CacheEntry(encoder, encoder.size_bytes, file=_loaded_model(file, encoder.size_bytes))
+
+        key = text_encoder_key(file, dtype)
+        found: LoadedTextEncoder = self._from_file(self._cache, key, file, load, dtype)
+        return found
 
     def controlnet(self, file: ModelFile) -> LoadedControlNet:
         def load(tensors: TensorFile) -> CacheEntry:
@@ -174,6 +187,9 @@ class ModelStore:
 
             def move() -> CacheEntry:
                 loaded_model = _loaded_model(file, in_ram.size_bytes)
+                for read in self._ram.files():  # the time from the file, not from RAM
+                    if read.sha256 == file.sha256:
+                        loaded_model = loaded_model.model_copy(update={"load_seconds": read.load_seconds})
                 return CacheEntry(in_ram.moved(self._device), in_ram.size_bytes, file=loaded_model)
 
             return self._create(self._cache, key, in_ram.size_bytes, move)
@@ -203,12 +219,19 @@ class ModelStore:
             found = cache.find(key)
             if found is not None:
                 return found
+            begun = monotonic()
             path = locate(self._root, file)
             self._hashes.check(path, file)
             with open_tensors(path, file.path) as tensors:
-                created = self._create(
-                    cache, key, expected_size(tensors, dtype or self.dtype), lambda: load(tensors)
-                )
+
+                def make() -> CacheEntry:
+                    entry = load(tensors)
+                    if entry.file is None:
+                        return entry
+                    timed = entry.file.model_copy(update={"load_seconds": round(monotonic() - begun, 3)})
+                    return replace(entry, file=timed)
+
+                created = self._create(cache, key, expected_size(tensors, dtype or self.dtype), make)
                 self.loads_total += 1
                 return created
 

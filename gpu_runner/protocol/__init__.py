@@ -13,6 +13,7 @@ from .messages import (
     ErrorCode,
     Event,
     Failed,
+    FileList,
     Findings,
     Image,
     Inventory,
@@ -21,11 +22,15 @@ from .messages import (
     Progress,
     RunnerStatus,
     RunRequest,
+    ServerCredentials,
+    ServerLoad,
+    TrainedFile,
     WorkflowProblems,
 )
 from .request_parts.analysis import Analysis
 from .request_parts.outputs import NSFW_POLICIES, NsfwPolicy
 from .request_parts.passes import Hires, Inpaint
+from .request_parts.training import LoraTraining, TrainingImage
 from .request_parts.upscaling import Upscale
 from .request_parts.values import MAX_SEED, MIN_SEED, InputImage, ModelName, StrictModel
 from .workflows.template import Workflow
@@ -46,6 +51,7 @@ __all__ = [
     "ErrorCode",
     "Event",
     "Failed",
+    "FileList",
     "Finding",
     "Findings",
     "GenerationRequest",
@@ -56,13 +62,18 @@ __all__ = [
     "InputImage",
     "Inventory",
     "LoadedModel",
+    "LoraTraining",
     "ModelFile",
     "ModelName",
     "NsfwPolicy",
     "Progress",
     "RunRequest",
     "RunnerStatus",
+    "ServerCredentials",
+    "ServerLoad",
     "StrictModel",
+    "TrainedFile",
+    "TrainingImage",
     "Upscale",
     "Workflow",
     "WorkflowProblems",

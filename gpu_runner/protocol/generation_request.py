@@ -22,6 +22,7 @@ from .request_parts.input_images import input_images_of
 from .request_parts.outputs import Label, Mark, Nsfw
 from .request_parts.passes import Hires, Inpaint, LoraUse, MagicMix, Refiner
 from .request_parts.sampling import SigmaOverrides, UniPC
+from .request_parts.training import LoraTraining
 from .request_parts.upscaling import TiledUpscale, Upscale
 from .request_parts.values import (
     MAX_LORAS,
@@ -46,6 +47,7 @@ PARAMETERS_OF_TASKS = {
     "upscale": "upscale",
     "cut_out": "cut_out",
     "analysis": "analyze",
+    "training": "train_lora",
 }
 
 
@@ -53,7 +55,14 @@ class GenerationRequest(StrictModel):
     """One generation job. Random seeds are resolved at admission, so that a retry gives the same outputs."""
 
     task: Literal[
-        "txt2img", "img2img", "change_background", "upscale", "cut_out", "control_map", "analyze"
+        "txt2img",
+        "img2img",
+        "change_background",
+        "upscale",
+        "cut_out",
+        "control_map",
+        "analyze",
+        "train_lora",
     ] = "txt2img"
     output_format: Literal["png", "jpeg", "webp", "avif"] = "png"
     output_quality: int = Field(default=95, ge=1, le=100)  # of JPEG and WebP
@@ -133,6 +142,7 @@ class GenerationRequest(StrictModel):
     tiled: TiledUpscale | None = None
     cut_out: CutOut | None = None
     analysis: Analysis | None = None
+    training: LoraTraining | None = None
     face_restoration: FaceRestoration | None = None
     detail_passes: tuple[DetailPass, ...] = Field(default=(), max_length=MAX_DETAIL_PASSES)
     details_only: bool = False  # the detail passes alone, over the init image as it is
@@ -153,11 +163,11 @@ class GenerationRequest(StrictModel):
                 raise ValueError(f"{name} is only allowed with task={owner} (got task={task})")
         if self.change_background and self.inpaint:
             raise ValueError(f"inpaint is not allowed with task={task}; use change_background.mask")
-        if task == "txt2img":
+        if task in ("txt2img", "train_lora"):
             if count:
-                raise ValueError(f"init_images must be empty with task=txt2img (got {count})")
+                raise ValueError(f"init_images must be empty with task={task} (got {count})")
             if self.inpaint:
-                raise ValueError("inpaint is not allowed with task=txt2img")
+                raise ValueError(f"inpaint is not allowed with task={task}")
         elif count not in (1, self.num_images):
             allowed = "1 image" if self.num_images == 1 else f"1 or num_images={self.num_images} images"
             raise ValueError(f"init_images must have {allowed} with task={task} (got {count})")
@@ -198,6 +208,12 @@ class GenerationRequest(StrictModel):
                 raise ValueError(f"{name} is not allowed with task=analyze")
         if self.nsfw.policy != "off":
             raise ValueError('nsfw is not allowed with task=analyze; use analysis.find="nsfw"')
+        return self
+
+    @model_validator(mode="after")
+    def training_has_one_grid_of_samples(self) -> GenerationRequest:
+        if self.training and self.num_images != 1:
+            raise ValueError(f"num_images must be 1 with task=train_lora (got {self.num_images})")
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,8 @@ A worker POSTs a RunRequest to ``/generate`` and reads events as NDJSON, one obj
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
@@ -46,13 +48,17 @@ class RunRequest(StrictModel):
     protocol: int = PROTOCOL_VERSION
     job_id: str = Field(min_length=1, max_length=64)
     request: GenerationRequest
-    checkpoint: ModelFile
-    files: dict[str, ModelFile] = {}  # ModelName.key of every other model of the request -> file
+    # None: a ComfyUI template without a checkpoint of its own; the nodes name their files.
+    checkpoint: ModelFile | None = None
+    # ModelName.key of every other model of the request -> file; also of the text encoders of a checkpoint without any.
+    files: dict[str, ModelFile] = {}
     inputs: dict[str, str] = {}  # SHA-256 -> base64 of the image file
     workflow: Workflow | None = None  # ComfyUI runners only
 
     @model_validator(mode="after")
     def has_all_inputs_and_files(self) -> RunRequest:
+        if self.checkpoint is None and self.workflow is None:
+            raise ValueError("checkpoint is required, except with a workflow")
         if missing := self.request.input_hashes() - self.inputs.keys():
             raise ValueError(f"inputs must contain every input image of the request (missing {min(missing)})")
         # ComfyUI nodes bring their own preprocessor weights.
@@ -62,6 +68,18 @@ class RunRequest(StrictModel):
         if missing := {name.key for name in wanted} - self.files.keys():
             raise ValueError(f"files must contain every model of the request (missing {min(missing)})")
         return self
+
+    @property
+    def checkpoint_file(self) -> ModelFile:
+        """The checkpoint of a job that has one. Raises ValueError for others."""
+        if self.checkpoint is None:
+            raise ValueError("the job has no checkpoint")
+        return self.checkpoint
+
+    @property
+    def text_encoders(self) -> tuple[ModelFile, ...]:
+        """Text encoders in files of their own, in the order of their names."""
+        return tuple(file for key, file in sorted(self.files.items()) if key.startswith("text_encoder:"))
 
     def file(self, kind: str, name: str) -> ModelFile:
         """Return the file of a model of the request. Raises KeyError for others."""
@@ -95,6 +113,7 @@ class Progress(StrictModel):
     batch: int = Field(default=0, ge=0)  # index of the running batch
     batch_step: int = Field(default=0, ge=0)  # steps done by its slowest image
     preview: str | None = None  # base64 of a small JPEG
+    loss: float | None = None  # of a training: mean of the latest steps
 
     @property
     def fraction(self) -> float:
@@ -130,6 +149,15 @@ class Findings(ImageFindings):
     type: Literal["findings"] = "findings"
 
 
+class TrainedFile(StrictModel):
+    """A part of the file that a training has made. The parts are sent in order, after the last step."""
+
+    type: Literal["trained_file"] = "trained_file"
+    data: str  # base64
+    last: bool = False
+    sha256: str = ""  # of the whole file; with the last part only
+
+
 class Done(StrictModel):
     """Last event of a job that succeeded or was interrupted."""
 
@@ -140,6 +168,10 @@ class Done(StrictModel):
     steps_run: int = Field(ge=0)
     # Sum of the pixels of the image over these steps, because passes have different sizes. None: not counted.
     pixel_steps: int | None = Field(default=None, ge=0)
+    # ComfyUI runners: images drawn (an interrupted one counts as the share of its steps), and images from the cache of
+    # the server, for which nothing was drawn. None: not counted.
+    images_drawn: float | None = Field(default=None, ge=0)
+    images_cached: int = Field(default=0, ge=0)
 
 
 ErrorCode = Literal[
@@ -161,11 +193,13 @@ class Failed(StrictModel):
     type: Literal["failed"] = "failed"
     code: ErrorCode
     message: str
+    of_workflow: bool = False  # the ComfyUI template itself, and not the request, does not fit this server
     work: Done | None = None  # work done before the failure; None: nothing, or unknown
 
 
 Event = Annotated[
-    Accepted | Progress | ControlMap | Image | Findings | Done | Failed, Field(discriminator="type")
+    Accepted | Progress | ControlMap | Image | Findings | TrainedFile | Done | Failed,
+    Field(discriminator="type"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
@@ -176,6 +210,39 @@ class LoadedModel(StrictModel):
     path: str
     sha256: str
     size_bytes: int  # in device memory
+    load_seconds: float | None = None  # from opening the file until it could be used; None: not measured
+
+
+class ServerLoad(StrictModel):
+    """Load of the ComfyUI server behind an adapter. Its queue counts the prompts of all of its clients."""
+
+    queue: int = Field(default=0, ge=0)
+    memory_total: int = Field(default=0, ge=0)  # of its first device, in bytes; 0: not told
+    memory_free: int = Field(default=0, ge=0)
+
+
+class ServerCredentials(StrictModel):
+    """Body of ``PUT /credentials`` of an adapter: how it authenticates at its ComfyUI server.
+
+    The platform stores them and sends them again after a restart of the adapter, which keeps them in memory only.
+    """
+
+    scheme: Literal["", "bearer", "api_key", "basic"] = ""
+    secret: str = Field(default="", max_length=4000, repr=False)  # basic: user:password
+    ca: str = Field(default="", max_length=200_000)  # PEM; empty: the usual certificate authorities
+
+    @field_validator("secret")
+    @classmethod
+    def is_one_line(cls, secret: str) -> str:
+        if not secret.isprintable() or not secret.isascii():
+            raise ValueError("secret must be one line of ASCII")
+        return secret
+
+    def digest(self, token: str) -> str:
+        """Value by which both sides see that they have the same. It does not reveal them; empty if there are none."""
+        if self == ServerCredentials():
+            return ""
+        return hmac.new(token.encode(), self.model_dump_json().encode(), hashlib.sha256).hexdigest()
 
 
 class RunnerStatus(StrictModel):
@@ -183,7 +250,7 @@ class RunnerStatus(StrictModel):
 
     protocol: int = PROTOCOL_VERSION
     boot_id: str  # random per process, so that a restart can be detected
-    backend: Literal["pipeline", "comfyui"] = "pipeline"
+    backend: Literal["pipeline", "comfyui", "training"] = "pipeline"
     version: str
     device: str
     slots: int
@@ -197,7 +264,16 @@ class RunnerStatus(StrictModel):
     loads_total: int = 0  # model files read into memory
     uptime_s: float = 0
     problem: str = ""  # why the runner accepts no jobs; shown to operators
+    server: ServerLoad | None = None  # ComfyUI runners only
+    credentials: str = ""  # digest of the adapter's ServerCredentials; empty: it has none
     inventory: str = ""  # digest of the response of ``GET /inventory``; empty: the runner has none
+
+
+class FileList(StrictModel):
+    """A list of model files that nodes offer for their inputs (``CLASS.INPUT``). Many nodes share one list."""
+
+    inputs: tuple[str, ...]
+    files: tuple[str, ...]  # as ComfyUI writes them
 
 
 class Inventory(StrictModel):
@@ -205,6 +281,7 @@ class Inventory(StrictModel):
 
     models: tuple[str, ...] = ()  # paths in the layout of MODELS_ROOT: ``checkpoints/a.safetensors``
     nodes: tuple[str, ...] = ()  # node classes
+    file_lists: tuple[FileList, ...] = ()
 
 
 class WorkflowProblems(StrictModel):

@@ -23,6 +23,7 @@ from . import sampler_catalog
 from .generation_request import GenerationRequest, next_seed
 from .request_parts.details import DetailPass
 from .request_parts.passes import Hires, Inpaint
+from .request_parts.training import LoraTraining
 from .request_parts.values import InputImage
 
 DPM_ADAPTIVE_EVALUATIONS = 60  # typical from pure noise; the exact number depends on the image
@@ -55,6 +56,8 @@ def count_evaluations(request: GenerationRequest) -> list[PassCount]:
 
     Detail passes count with the maximum number of regions: how many there are is known only when the image is done.
     """
+    if request.training:
+        return [_training_pass(request, request.training)]
     if not request.denoises:
         return [PassCount(1, request.width * request.height)]
     passes = [(request, 0 if request.details_only else request.tiles)]
@@ -63,6 +66,17 @@ def count_evaluations(request: GenerationRequest) -> list[PassCount]:
     for part in request.detail_passes:
         passes.append((detail_request(request, part, 0, 0), part.most_inpainted))
     return [PassCount(_evaluations_of_pass(each) * times, each.width * each.height) for each, times in passes]
+
+
+def _training_pass(request: GenerationRequest, training: LoraTraining) -> PassCount:
+    """A training as one pass. The samples are free, and every image counts with the pixels of the resolution."""
+    rows = training.steps * training.batch_size
+    return PassCount(rows * evaluations_per_trained_row(training), request.width * request.height)
+
+
+def evaluations_per_trained_row(training: LoraTraining) -> int:
+    """A forward pass and a backward pass, which takes about twice as long; the same again for the class prompt."""
+    return 6 if training.keeps_prior else 3
 
 
 def hires_request(request: GenerationRequest, hires: Hires) -> GenerationRequest:
@@ -157,12 +171,18 @@ def sigmas_and_noise_of(request: GenerationRequest, levels: NoiseLevels) -> Img2
         return Img2ImgSigmas([0.0], 0.0)
     encoded = steps - 1 if request.exact_steps else encoded_steps(steps, strength)
     total = _schedule_steps(request)
-    if sampler_catalog.sampler(request.sampler).variance_preserving:
+    on_own_timesteps = sampler_catalog.sampler(request.sampler).variance_preserving
+    if on_own_timesteps and not levels.is_flow:
         timesteps = own_timesteps(levels, total + request.discard_penultimate)
         unipc = request.unipc if request.sampler == "UniPC" else None
         return img2img_on_own_timesteps(levels, timesteps, encoded, unipc)
     schedule = schedule_of(request, levels)
-    sigmas = schedule[-steps - 1 :] if request.exact_steps else schedule[max(total - encoded - 1, 0) :]
+    if on_own_timesteps:  # UniPC with a flow-matching model: as many steps as with the others
+        sigmas = schedule[max(len(schedule) - 1 - encoded, 0) :]
+    elif request.exact_steps:
+        sigmas = schedule[-steps - 1 :]
+    else:
+        sigmas = schedule[max(total - encoded - 1, 0) :]
     return Img2ImgSigmas(sigmas, sigmas[0])
 
 

@@ -123,6 +123,8 @@ class RunnerApp:
             uptime_s=time.monotonic() - self._began,
             problem=report.problem,
             inventory=report.inventory,
+            server=report.server,
+            credentials=report.credentials,
         )
         return Response(status.model_dump_json(), media_type="application/json")
 

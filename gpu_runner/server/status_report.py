@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gpu_runner.protocol import LoadedModel
+from gpu_runner.protocol import LoadedModel, ServerLoad
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Report:
     """The fields of RunnerStatus that the backend knows."""
 
     device: str
-    backend: Literal["pipeline", "comfyui"] = "pipeline"
+    backend: Literal["pipeline", "comfyui", "training"] = "pipeline"
     version: str = ""  # empty: version of this package
     loaded: tuple[LoadedModel, ...] = ()
     memory_bytes: int = 0
@@ -23,3 +23,5 @@ class Report:
     loads_total: int = 0
     problem: str = ""
     inventory: str = ""
+    server: ServerLoad | None = None
+    credentials: str = ""

@@ -17,7 +17,7 @@ from access.models import BusinessSource
 from access.prompt_modes import PromptMode
 from gpu_runner import logs
 from jobs.admission.submission import Submission
-from jobs.billing import cost
+from jobs.billing import cost, workflow_cost
 from jobs.images import storage
 from jobs.models import Job, request_as_json
 from jobs.outbound.callbacks import outbox
@@ -25,6 +25,7 @@ from jobs.outbound.callbacks import outbox
 from . import idempotency as idempotency_keys
 from . import insert, prompt_rewriting, validation, workflow_routing
 from .defaults import completed, with_policy_of_source
+from .family_limits import family_warnings
 from .idempotency import Idempotency
 from .model_resolution import ModelResolver, Resolution, resolve_all
 from .prompt_language import rewriting_warnings, unknown_languages, warnings_of
@@ -44,7 +45,7 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     if known is not None:
         return known, False
     submission = workflow_routing.routed(submission)
-    models = ModelResolver(submission.source, submission.backend, submission.files)
+    models = ModelResolver(submission.source, submission.backend, submission.files, submission.workflow)
     validation.check(models, submission.key, submission.request)
     if submission.callback:
         outbox.check(submission.source, submission.dialect, submission.callback)
@@ -91,6 +92,7 @@ def _noted(submission: Submission, files: Resolution) -> Submission:
     warnings = [
         *rewriting_warnings(submission.rewriting),
         *warnings_of(submission.backend, submission.request),
+        *family_warnings(files.checkpoint, submission.request),
     ]
     return replace(submission, note="; ".join(filter(None, [submission.note, *warnings, *left_out])))
 
@@ -131,9 +133,15 @@ def _admitted_before(submission: Submission) -> Job | None:
 def planned_job(submission: Submission, files: Resolution) -> Job:
     """Build the Job of a submission. It is not saved."""
     checkpoint = files.checkpoint
-    request = submission.request.model_copy(update={"checkpoint": checkpoint.name})
+    request = submission.request
+    if checkpoint is not None and not files.is_from_template:
+        request = request.model_copy(update={"checkpoint": checkpoint.name})
     now = timezone.now()
-    steps, cost_estimate = cost.planned(request, checkpoint.cost_multiplier)
+    multiplier = cost.multiplier_of(checkpoint.cost_multiplier, checkpoint.family) if checkpoint else 1.0
+    if submission.workflow is not None:
+        steps, cost_estimate = workflow_cost.planned(request, submission.workflow, multiplier)
+    else:
+        steps, cost_estimate = cost.planned(request, multiplier)
     return Job(
         source=submission.source,
         key=submission.key,
@@ -152,7 +160,7 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
         request=request_as_json(request),
         rewriting=submission.rewriting,
         checkpoint=checkpoint,
-        checkpoint_sha256=checkpoint.sha256,
+        checkpoint_sha256=checkpoint.sha256 if checkpoint else "",
         files=files.as_json(),
         steps=steps,
         cost_estimate=cost_estimate,

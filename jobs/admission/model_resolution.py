@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest, ModelName
-from jobs.errors import Refused, UnknownModel, Unsupported
+from gpu_runner.protocol.families.registry import DRAWN
+from gpu_runner.protocol.workflows.requirements import checkpoint_folder
+from jobs.errors import ModelNotAllowed, Refused, UnknownModel, Unsupported
 from jobs.models import Backend
+from models_registry.architectures import misfit
 from models_registry.errors import ModelNotFound, ModelUnusable
-from models_registry.models import Family, Kind, ModelFile
+from models_registry.models import FAMILIES, FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
 from models_registry.selectors import resolve, training
 
-SUPPORTED_FAMILIES = frozenset({Family.SD15, Family.SD2, Family.SDXL})
+DIFFUSION = "sd15 sd2 sdxl"  # families of the VAEs that an older version has scanned
 FAMILY_BOUND = frozenset({Kind.LORA, Kind.CONTROLNET, Kind.EMBEDDING})
+SHAPE_BOUND = frozenset({Kind.LORA, Kind.CONTROLNET})
 
 
 class ModelResolver:
@@ -32,10 +38,15 @@ class ModelResolver:
         source: BusinessSource,
         backend: str = Backend.PIPELINE,
         known: Mapping[ModelName, ModelFile] | None = None,
+        template: WorkflowTemplate | None = None,
     ) -> None:
-        """``known``: files that are not looked up by their names. The caller checks that the source may use them."""
+        """``known``: files that are not looked up by their names. The caller checks that the source may use them.
+
+        ``template``: the ComfyUI template that the request is for.
+        """
         self.source = source
         self.backend = backend
+        self.template = template
         self._found: dict[tuple[str, str], ModelFile] = {
             (name.kind, name.name): file for name, file in (known or {}).items()
         }
@@ -45,20 +56,40 @@ class ModelResolver:
         """Whether model files are stored on the runners themselves (ComfyUI)."""
         return self.backend == Backend.COMFYUI
 
+    @cached_property
+    def checkpoint_kind(self) -> str:
+        """Kind of the file that the request calls its checkpoint; empty if the template has no place for one."""
+        if self.template is None:
+            return Kind.CHECKPOINT
+        folder = checkpoint_folder(self.template.workflow())
+        return next((kind for kind, known in FOLDERS.items() if known == folder), "")
+
     def find(self, kind: str, name: str) -> ModelFile:
         """Return the file with this name; an empty name means the default. Raises ModelNotFound."""
         if (kind, name) not in self._found:
-            file = resolve(kind, name, self.source, on_runners=self.on_runners)
+            looked_for = self.checkpoint_kind if kind == Kind.CHECKPOINT else kind
+            file = resolve(looked_for, name, self.source, on_runners=self.on_runners)
             self._found[kind, name] = self._found[kind, file.name] = file
         return self._found[kind, name]
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """The model files of a request: its checkpoint, and all others by ModelName.key."""
+    """The model files of a request: its checkpoint, and all others by ModelName.key.
 
-    checkpoint: ModelFile
+    If a template has no place for a checkpoint, ``checkpoint`` is the template's own main model, and None if the
+    registry does not know it; ``is_from_template`` is then set.
+    """
+
+    checkpoint: ModelFile | None
     others: dict[str, ModelFile]
+    is_from_template: bool = False
+
+    @property
+    def named(self) -> list[ModelFile]:
+        """Files that the request names, or that are defaults for it."""
+        own = [] if self.checkpoint is None or self.is_from_template else [self.checkpoint]
+        return [*own, *self.others.values()]
 
     def as_json(self) -> dict[str, dict[str, Any]]:
         """Paths and hashes to store in the job.
@@ -81,6 +112,10 @@ def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution
 
     Raises Refused if a name is unknown, not allowed for the source, or of an incompatible model family.
     """
+    _must_allow_its_files(models)
+    if not models.checkpoint_kind:
+        others = {name.key: _fitting(models, name, None) for name in _names(request, models.backend)}
+        return Resolution(_main_model(models), others, is_from_template=True)
     checkpoint = _checkpoint(models, request)
     others = {name.key: _fitting(models, name, checkpoint) for name in _names(request, models.backend)}
     if models.backend == Backend.PIPELINE:
@@ -91,6 +126,8 @@ def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution
     for part in request.detail_passes:
         if part.checkpoint:
             _must_be_of_its_family(others[ModelName("checkpoint", part.checkpoint).key], checkpoint)
+    if models.backend == Backend.PIPELINE:
+        _must_have_the_shapes(request, checkpoint, others)
     return Resolution(checkpoint, others)
 
 
@@ -111,7 +148,7 @@ def problems(models: ModelResolver, request: GenerationRequest) -> list[Refused]
 def _of_each_file(models: ModelResolver, request: GenerationRequest) -> Iterator[Refused]:
     checkpoint = None
     try:
-        checkpoint = _checkpoint(models, request)
+        checkpoint = _checkpoint(models, request) if models.checkpoint_kind else None
     except Refused as refused:
         yield refused
     for name in _names(request, models.backend):
@@ -135,6 +172,33 @@ def _checkpoint(models: ModelResolver, request: GenerationRequest) -> ModelFile:
     return _drawable(checkpoint) if models.backend == Backend.PIPELINE else checkpoint
 
 
+def _must_allow_its_files(models: ModelResolver) -> None:
+    """Raise ModelNotAllowed if a file that a template names is disabled, or not for this source."""
+    if models.template is None:
+        return
+    paths = [use.path for use in models.template.needs.files if use.path]
+    rows = ModelFile.objects.filter(path__in=paths)
+    allowed = rows.filter(enabled=True).allowed_for(models.source)
+    if refused := rows.exclude(pk__in=allowed.values("pk")).only("name", "kind").first():
+        words = {"template": models.template.name, "name": refused.name, "source": models.source.name}
+        message = _("The workflow %(template)s uses %(name)s, which %(source)s may not use.")
+        raise ModelNotAllowed(message % words, field=None)
+
+
+def _main_model(models: ModelResolver) -> ModelFile | None:
+    """Row of the file that draws in a template without a place for a checkpoint."""
+    use = models.template.needs.main_file if models.template else None
+    if use is None:
+        return None
+    file = ModelFile.objects.filter(path=use.path).defer("metadata").first()
+    if file is not None:
+        return file
+    folder, _slash, rest = use.path.partition("/")
+    kind = next(kind for kind, known in FOLDERS.items() if known == folder)
+    same_name = ModelFile.objects.filter(kind=kind, name=PurePosixPath(rest).stem).defer("metadata")
+    return same_name.first()
+
+
 def _fitting(models: ModelResolver, name: ModelName, checkpoint: ModelFile | None) -> ModelFile:
     file = _found(models, name)
     if file.kind == Kind.CHECKPOINT:
@@ -154,7 +218,7 @@ def _found(models: ModelResolver, name: ModelName) -> ModelFile:
 
 
 def _drawable(checkpoint: ModelFile) -> ModelFile:
-    if checkpoint.family not in SUPPORTED_FAMILIES:
+    if checkpoint.family not in DRAWN:
         message = _("%(name)s cannot be used: its family is not supported (%(family)s).")
         raise Unsupported(
             message % {"name": checkpoint.name, "family": checkpoint.get_family_display()}, field="checkpoint"
@@ -195,13 +259,42 @@ def _must_edit_by_instruction(
 
 
 def _must_fit(file: ModelFile, checkpoint: ModelFile) -> None:
-    """Raise Unsupported if the families differ. Files of unknown family are accepted."""
+    """Raise Unsupported if the families differ. Files of unknown family are accepted, except VAEs, whose latents tell."""
+    if file.kind == Kind.VAE:
+        _must_have_its_latents(file, checkpoint)
+        return
     untold = Family.UNKNOWN in (file.family, checkpoint.family)
     if file.kind not in FAMILY_BOUND or untold or file.family == checkpoint.family:
         return
     message = _("%(name)s is for %(family)s, and %(checkpoint)s is not.")
     words = {"name": file.name, "family": file.get_family_display(), "checkpoint": checkpoint.name}
     raise Unsupported(message % words, field=file.kind)
+
+
+def _must_have_its_latents(vae: ModelFile, checkpoint: ModelFile) -> None:
+    families = str(vae.metadata.get(FAMILIES, DIFFUSION)).split()
+    if checkpoint.family in (Family.UNKNOWN, *families):
+        return
+    message = _("%(name)s is for %(family)s, and %(checkpoint)s is not.")
+    labels = ", ".join(str(Family(family).label) for family in families if family in Family)
+    words = {"name": vae.name, "family": labels, "checkpoint": checkpoint.name}
+    raise Unsupported(message % words, field="vae")
+
+
+def _must_have_the_shapes(
+    request: GenerationRequest, checkpoint: ModelFile, others: dict[str, ModelFile]
+) -> None:
+    """Raise Unsupported if a LoRA or ControlNet does not fit a checkpoint that it is used with. The refiner uses none."""
+    names = {part.checkpoint for part in request.detail_passes} | (
+        {request.hires.checkpoint} if request.hires else set()
+    )
+    seconds = [others[ModelName("checkpoint", name).key] for name in names if name]
+    for file in others.values():
+        for used_with in (checkpoint, *seconds) if file.kind in SHAPE_BOUND else ():
+            if reason := misfit(file, used_with):
+                message = _("%(name)s does not fit %(checkpoint)s: %(reason)s.")
+                words = {"name": file.name, "checkpoint": used_with.name, "reason": reason}
+                raise Unsupported(message % words, field=file.kind)
 
 
 def _must_be_of_its_family(file: ModelFile, checkpoint: ModelFile) -> None:

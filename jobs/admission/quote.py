@@ -47,7 +47,7 @@ def quote(submission: Submission) -> Quote:
         submission = workflow_routing.routed(submission)
     except Refused as refused:
         return Quote([refused])
-    models = ModelResolver(submission.source, submission.backend)
+    models = ModelResolver(submission.source, submission.backend, template=submission.workflow)
     against, allowed = list(_against(models, submission)), _allowances(submission)
     try:
         submission = replace(submission, request=completed(models, submission.request))

@@ -21,7 +21,7 @@ from jobs.reproduction.capsule import Capsule, CapsuleFile
 from jobs.reproduction.pixels import pixels_sha256
 from jobs.reproduction.sampling import passes
 from models_registry.errors import ModelNotFound
-from models_registry.models import ModelFile, WorkflowTemplate
+from models_registry.models import Kind, ModelFile, WorkflowTemplate
 from models_registry.selectors import list_for, resolve, training
 
 from .admit import admit_or_find
@@ -122,7 +122,10 @@ def _parts(
     capsule, missing = asked.capsule, list[MissingPart]()
     files: dict[ModelName, ModelFile] = {}
     for index, part in enumerate(capsule.files):
-        file = _model_file(part, asked.source, on_runners=capsule.backend == Backend.COMFYUI)
+        on_runners = capsule.backend == Backend.COMFYUI
+        file = _model_file(part, part.kind, asked.source, on_runners=on_runners)
+        if file is None and on_runners and part.kind == Kind.CHECKPOINT:  # a template may load another kind
+            file = _model_file(part, Kind.DIFFUSION_MODEL, asked.source, on_runners=True)
         if file is None:
             missing.append(MissingPart(f"files.{index}", _missing_file(part)))
         else:
@@ -138,14 +141,16 @@ def _parts(
     return files, workflow
 
 
-def _model_file(part: CapsuleFile, source: BusinessSource, *, on_runners: bool) -> ModelFile | None:
+def _model_file(
+    part: CapsuleFile, kind: str, source: BusinessSource, *, on_runners: bool
+) -> ModelFile | None:
     """The file with this hash, whatever it is called here. Files of ComfyUI servers have no hash."""
     if not part.sha256:
         try:
-            return resolve(part.kind, part.name, source, on_runners=on_runners)
+            return resolve(kind, part.name, source, on_runners=on_runners)
         except ModelNotFound:
             return None
-    files = list_for(part.kind, source, on_runners=on_runners).filter(sha256=part.sha256).order_by("pk")
+    files = list_for(kind, source, on_runners=on_runners).filter(sha256=part.sha256).order_by("pk")
     return files.filter(name=part.name).first() or files.first()
 
 

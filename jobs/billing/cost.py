@@ -8,9 +8,16 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 
 from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.families.cost import family_cost
+from gpu_runner.protocol.families.registry import FAMILIES
 from gpu_runner.protocol.step_count import count_evaluations
 
 UNIT = Decimal("0.000001")
+
+
+def multiplier_of(of_checkpoint: float, family: str) -> float:
+    """Multiplier of a checkpoint's own row, times the price of its family; 1 for families that are not known."""
+    return of_checkpoint * family_cost(FAMILIES[family]) if family in FAMILIES else of_checkpoint
 
 
 def planned_steps(request: GenerationRequest) -> int:
@@ -30,7 +37,7 @@ def planned(request: GenerationRequest, multiplier: float) -> tuple[int, Decimal
     work = Decimal(sum(one.evaluations * one.pixels for one in passes))
     return (
         max(1, evaluations * request.num_results),
-        _rounded(work * request.num_images / 1_000_000 * Decimal(str(multiplier))),
+        rounded(work * request.num_images / 1_000_000 * Decimal(str(multiplier))),
     )
 
 
@@ -46,10 +53,11 @@ def settled(
         passes = count_evaluations(request)
         work = sum(one.evaluations * one.pixels for one in passes) * request.num_images
         if work:
-            return _rounded(estimated * min(pixel_steps, work) / work)
+            return rounded(estimated * min(pixel_steps, work) / work)
     planned_count = planned_steps(request)
-    return _rounded(estimated * min(steps_run, planned_count) / planned_count)
+    return rounded(estimated * min(steps_run, planned_count) / planned_count)
 
 
-def _rounded(amount: Decimal) -> Decimal:
+def rounded(amount: Decimal) -> Decimal:
+    """Round to the unit of cost."""
     return amount.quantize(UNIT, ROUND_HALF_UP)

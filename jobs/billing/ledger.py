@@ -74,8 +74,13 @@ def _posting(job: Job, kind: Posting.Kind, amount: Decimal, images: int) -> Post
         images=images,
         day=account_balances.accounting_day(job.created_at),
         dialect=job.dialect,
-        model=job.request["checkpoint"][:200],
+        model=_model(job)[:200],
     )
+
+
+def _model(job: Job) -> str:
+    """Model that the statement names: the checkpoint of the request, or the main model of its template."""
+    return str(job.request["checkpoint"] or (job.checkpoint.name if job.checkpoint else ""))
 
 
 def in_micros(amount: Decimal) -> int:

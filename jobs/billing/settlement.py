@@ -14,13 +14,17 @@ from gpu_runner.protocol import Done
 from jobs.models import Job, State
 from jobs.models.usage import seconds_per_cost
 
-from . import cost, ledger
+from . import cost, ledger, workflow_cost
 
 PAID_FAILURES = frozenset({"nsfw"})
 
 
 def price(job: Job, work: Done) -> Decimal:
     """Final price of the steps that were run."""
+    if job.workflow is not None:
+        due = workflow_cost.settled(job.cost_estimate, job.generation_request, job.workflow, work)
+        if due is not None:
+            return due
     return cost.settled(job.cost_estimate, job.generation_request, work.steps_run, work.pixel_steps)
 
 

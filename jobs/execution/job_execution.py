@@ -39,7 +39,7 @@ from jobs.images.storage_targets.copy import CopyFailed
 from jobs.models import Job, Output, OutputKind, Preview, Runner, Signal, State
 from models_registry.selectors import training
 
-from . import lifecycle
+from . import back_off, lifecycle
 from .lifecycle import Lease
 from .outages import OUTAGES, through_outage
 from .runner_client import CancelMode, NeverAccepted, RunnerClient, RunnerDied, RunnerError, RunnerUnreachable
@@ -106,9 +106,8 @@ class JobExecution:
         return RunRequest(
             job_id=self.lease.order_id,
             request=self.request,
-            checkpoint=ModelFile(
-                path=checkpoint.path, sha256=self.job.checkpoint_sha256, **training(checkpoint)
-            ),
+            checkpoint=checkpoint
+            and ModelFile(path=checkpoint.path, sha256=self.job.checkpoint_sha256, **training(checkpoint)),
             files={key: _file(kept) for key, kept in self.job.files.items()},
             workflow=self.job.workflow.workflow() if self.job.workflow else None,
             inputs={sha256: base64.b64encode(storage.read_input(sha256)).decode() for sha256 in wanted},
@@ -173,6 +172,7 @@ class JobExecution:
             lifecycle.fail(self.lease, COPY_FAILED, message, done)
             return
         through_outage(lambda: self._succeed(done, interrupted), settings.JOB_LEASE_S)
+        back_off.end(self.job)
 
     def _succeed(self, done: Done, interrupted: bool) -> None:
         is_repeated, self.may_have_succeeded = self.may_have_succeeded, True
@@ -216,6 +216,11 @@ class JobExecution:
         elif failed.code == "lost":
             lifecycle.requeue(self.lease, note=failed.message, runner_died=True, done=failed.work)
         elif failed.code not in ("cancelled", "stopping"):
+            back_off.record(self.job, failed)
+            if back_off.may_go_elsewhere(self.job, failed):
+                note = f"{self.job.runner}: {failed.code}: {failed.message}"
+                lifecycle.requeue(self.lease, note=note, done=failed.work)
+                return
             lifecycle.fail(self.lease, failed.code, failed.message, failed.work)
         elif Signal.DISCARD in self.passed_on:
             lifecycle.cancelled(self.lease, failed.work)

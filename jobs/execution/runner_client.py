@@ -22,6 +22,7 @@ from gpu_runner.protocol import (
     Inventory,
     RunnerStatus,
     RunRequest,
+    ServerCredentials,
     StrictModel,
     Workflow,
     WorkflowProblems,
@@ -94,6 +95,7 @@ os.register_at_fork(after_in_child=_http.cache_clear)
 class RunnerClient:
     def __init__(self, url: str, token: str) -> None:
         self._url = url.rstrip("/")
+        self._token = token
         self._headers = {"Authorization": f"Bearer {token}"}
 
     @classmethod
@@ -114,6 +116,18 @@ class RunnerClient:
 
     def workflow_problems(self, workflow: Workflow) -> WorkflowProblems:
         return self._read("POST", "/workflows/check", WorkflowProblems, workflow.model_dump_json())
+
+    def refresh_inventory(self) -> None:
+        """Have an adapter read the inventory of its ComfyUI server again."""
+        self._answer("POST", "/inventory/refresh")
+
+    def send_credentials(self, credentials: ServerCredentials) -> None:
+        """Tell an adapter how to authenticate at its ComfyUI server."""
+        self._answer("PUT", "/credentials", credentials.model_dump_json())
+
+    def credentials_digest(self, credentials: ServerCredentials) -> str:
+        """The digest that an adapter with these credentials reports."""
+        return credentials.digest(self._token)
 
     def cancel(self, job_id: str, mode: CancelMode = "discard") -> None:
         self._answer("POST", f"/jobs/{job_id}/cancel", CancelRequest(mode=mode).model_dump_json())

@@ -6,13 +6,14 @@ import logging
 import threading
 import time
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from gpu_runner.protocol import RunnerStatus
-from jobs.models import Job, Runner
+from jobs.models import Backend, Job, Runner
 
 from . import notifications, runner_inventory
 from .runner_client import RunnerClient, RunnerError
@@ -21,6 +22,7 @@ from .sweep import died_with, sweep
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 2.0
+MAX_LOAD_TIMES = 500
 FIGURES = ("slots_busy", "steps_total", "calls_total", "rows_total", "loads_total", "uptime_s")
 
 
@@ -36,7 +38,7 @@ class RunnerWatch:
     def look(self) -> None:
         runner = Runner.objects.filter(name=self.name).first()
         if runner is not None:
-            self._look_at(runner)
+            look_at(runner)
         sweep()
 
     def _run(self) -> None:
@@ -49,14 +51,18 @@ class RunnerWatch:
                 connection.close()
             time.sleep(LOOK_EVERY_S)
 
-    def _look_at(self, runner: Runner) -> None:
-        try:
-            client = RunnerClient.of(runner)
-            status = client.status()
-            _seen(runner, status)
-            runner_inventory.keep(runner, status, client.inventory)
-        except RunnerError as error:
-            _not_seen(runner, str(error))
+
+def look_at(runner: Runner) -> None:
+    """Ask the runner for its status, and store it in its row."""
+    try:
+        client = RunnerClient.of(runner)
+        status = client.status()
+        _seen(runner, status)
+        if status.backend == Backend.COMFYUI:
+            _send_credentials(runner, status, client)
+        runner_inventory.keep(runner, status, client.inventory)
+    except RunnerError as error:
+        _not_seen(runner, str(error))
 
 
 def _seen(runner: Runner, status: RunnerStatus) -> None:
@@ -70,15 +76,39 @@ def _seen(runner: Runner, status: RunnerStatus) -> None:
         device=status.device[:200],
         slots=status.slots,
         loaded=[model.sha256 for model in status.loaded],
+        load_seconds=_load_seconds(runner, status),
         memory_bytes=status.memory_bytes,
         version=status.version[:100],
-        figures={name: getattr(status, name) for name in FIGURES},
+        figures=_figures(status),
         seen_at=now,
         problem=status.problem[:300],
     )
     _forgive_lost_hand_over(runner)
     if runner.problem or not runner.slots:
         notifications.notify({notifications.WORK: ""})
+
+
+def _figures(status: RunnerStatus) -> dict[str, Any]:
+    figures = {name: getattr(status, name) for name in FIGURES}
+    return figures | {"server": status.server.model_dump()} if status.server else figures
+
+
+def _send_credentials(runner: Runner, status: RunnerStatus, client: RunnerClient) -> None:
+    """Send the credentials of the ComfyUI server, which the adapter keeps in memory only."""
+    try:
+        credentials = runner.server_credentials
+    except ValueError:
+        log.warning("the ComfyUI credentials of runner %s are not valid", runner.name)
+        return
+    if client.credentials_digest(credentials) != status.credentials:
+        client.send_credentials(credentials)
+
+
+def _load_seconds(runner: Runner, status: RunnerStatus) -> dict[str, float]:
+    """The last load time of each model, also of models that have been evicted since; the newest ones only."""
+    newest = {m.sha256: m.load_seconds for m in status.loaded if m.load_seconds is not None and m.sha256}
+    older = {sha256: seconds for sha256, seconds in runner.load_seconds.items() if sha256 not in newest}
+    return dict(list((older | newest).items())[-MAX_LOAD_TIMES:])
 
 
 def _forgive_lost_hand_over(runner: Runner) -> None:

@@ -106,6 +106,9 @@ def store_output(job: Job, request: GenerationRequest, image: RunnerImage, infot
         infotext=infotext,
         nsfw=image.nsfw,
         nsfw_score=image.nsfw_score,
+        visible_texts=[
+            lettering.text for lettering in explicit.letterings(job.source, request, request.labels)
+        ],
     )
     output.perceptual_hash = origin.perceptual_hash(image_files.open_image(data, max_pixels=None))
     return keep(output, job, data, request.output_format)

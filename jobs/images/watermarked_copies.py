@@ -27,7 +27,10 @@ def marked(job: Job, labels: Sequence[Label], marks: Sequence[Mark]) -> list[Out
     if not labels and not marks:
         return outputs
     request = job.generation_request
-    return [_copy(job, output, _marked_file(job, output, request, labels, marks)) for output in outputs]
+    texts = [lettering.text for lettering in explicit.later(job.source, request, labels)]
+    return [
+        _copy(job, output, _marked_file(job, output, request, labels, marks), texts) for output in outputs
+    ]
 
 
 def _marked_file(
@@ -46,7 +49,8 @@ def _marked_file(
     return file_metadata.with_marks(data, [mark for mark in (*request.marks, *marks) if mark.key != aigc.KEY])
 
 
-def _copy(job: Job, original: Output, data: bytes) -> Output:
+def _copy(job: Job, original: Output, data: bytes, texts: Sequence[str]) -> Output:
+    """``texts``: those that the copy has besides the original's."""
     digest = hashlib.sha256(data).hexdigest()
     for _attempt in range(MAX_ATTEMPTS):
         copies = job.outputs.filter(kind=OutputKind.MARKED)
@@ -65,6 +69,7 @@ def _copy(job: Job, original: Output, data: bytes) -> Output:
             infotext=original.infotext,
             nsfw=original.nsfw,
             nsfw_score=original.nsfw_score,
+            visible_texts=None if original.visible_texts is None else [*original.visible_texts, *texts],
         )
         number = storage.image_number(job, OutputKind.IMAGE, original.index)
         storage.keep(copy, job, storage.sign(data, "png", job.generation_request, number), "png")

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import close_old_connections, connection, models, transaction
@@ -73,6 +74,19 @@ def run_next() -> bool:
         _run(intake)
     except LeaseLost:
         log.warning("intake %s: attempt %d lost its lease", intake.pk, intake.attempts)
+    return True
+
+
+def cancel(intake: ModelIntake) -> bool:
+    """End an intake that is queued or running; its worker stops at the next part of the file. False if it is over."""
+    with transaction.atomic():
+        pending = ModelIntake.objects.filter(
+            pk=intake.pk, state__in=[IntakeState.QUEUED, IntakeState.RUNNING]
+        )
+        if not pending.update(url=intake.address, error=_("Cancelled."), **_ended(IntakeState.FAILED)):
+            return False
+        outbox.intake_ended(intake.pk)
+    installation.release(intake)
     return True
 
 
@@ -171,10 +185,14 @@ def _held(intake: ModelIntake) -> models.QuerySet[ModelIntake]:
 @transaction.atomic
 def _end(intake: ModelIntake, state: IntakeState, *, error: str = "", file: ModelFile | None = None) -> None:
     """End the intake and make its callback due. Raises LeaseLost."""
-    ended = {"state": state, "error": error[:500], "finished_at": timezone.now(), "lease_until": None}
-    if not _held(intake).update(url=intake.address, **ended, **({"file": file} if file else {})):
+    fields = {**_ended(state), "error": error[:500], **({"file": file} if file else {})}
+    if not _held(intake).update(url=intake.address, **fields):
         raise LeaseLost
     outbox.intake_ended(intake.pk)
+
+
+def _ended(state: IntakeState) -> dict[str, Any]:
+    return {"state": state, "finished_at": timezone.now(), "lease_until": None}
 
 
 def _delete_old_parts() -> None:

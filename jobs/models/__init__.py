@@ -22,6 +22,7 @@ from .model_sample import ModelSample
 from .reproduction import Reproduction
 from .runner import Backend, Runner
 from .storage_target import StorageTarget
+from .template_back_off import TemplateBackOff
 from .unlabeled import UnlabeledImages
 from .usage import Usage
 
@@ -50,6 +51,7 @@ __all__ = [
     "Signal",
     "State",
     "StorageTarget",
+    "TemplateBackOff",
     "Transition",
     "UnlabeledImages",
     "Usage",

@@ -78,6 +78,8 @@ class Output(models.Model):
     seed = SeedField(_("seed"))
     content_type = models.CharField(_("type"), max_length=32, default="image/png")
     infotext = models.TextField(_("infotext"), blank=True)
+    # Drawn on the image when it was stored. Null: stored before this was recorded, or never labeled (control maps).
+    visible_texts = models.JSONField(null=True, default=None, editable=False)
     nsfw = models.BooleanField(_("NSFW"), null=True, default=None)  # null: not checked
     nsfw_score = models.FloatField(_("NSFW score"), null=True, default=None)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)

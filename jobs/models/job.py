@@ -123,12 +123,14 @@ class Job(models.Model):
     checkpoint = models.ForeignKey(
         "models_registry.ModelFile",
         on_delete=models.PROTECT,
+        null=True,  # a ComfyUI template that names no file which the registry knows
+        blank=True,
         related_name="+",
         verbose_name=_("checkpoint"),
         db_index=False,
     )
     # At admission. The policy prefers jobs whose checkpoint is loaded.
-    checkpoint_sha256 = models.CharField(max_length=64)
+    checkpoint_sha256 = models.CharField(max_length=64, blank=True)
 
     # ModelName.key -> {"path", "sha256", ...}, as of admission.
     files = models.JSONField(_("other model files"), default=dict)

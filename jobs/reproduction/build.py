@@ -56,14 +56,15 @@ def _workflow(template: WorkflowTemplate | None) -> CapsuleWorkflow | None:
 
 
 def _files(job: Job) -> Iterator[CapsuleFile]:
-    """The checkpoint first."""
+    """The checkpoint first, if the request has one."""
     checkpoint = ModelName("checkpoint", job.request["checkpoint"])
-    yield CapsuleFile(
-        kind=checkpoint.kind,
-        name=checkpoint.name,
-        sha256=job.checkpoint_sha256,
-        **training(job.checkpoint),
-    )
+    if checkpoint.name and job.checkpoint is not None:
+        yield CapsuleFile(
+            kind=checkpoint.kind,
+            name=checkpoint.name,
+            sha256=job.checkpoint_sha256,
+            **training(job.checkpoint),
+        )
     for name in sorted(needed_files(job.generation_request, job.backend) - {checkpoint}):
         kept = job.files[name.key]
         known = {

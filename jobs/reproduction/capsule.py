@@ -149,8 +149,10 @@ def _has_nul(value: Any) -> bool:
 
 
 def needed_files(request: GenerationRequest, backend: str) -> set[ModelName]:
-    """Names of all models of a request. ComfyUI has its own preprocessor files."""
-    names = {ModelName("checkpoint", request.checkpoint), *request.model_names()}
+    """Names of all models of a request. ComfyUI has its own preprocessor files, and its template may name the checkpoint."""
+    names = {*request.model_names()}
+    if request.checkpoint or backend == "pipeline":
+        names.add(ModelName("checkpoint", request.checkpoint))
     return {name for name in names if backend == "pipeline" or name.kind != "preprocessor"}
 
 

@@ -55,7 +55,7 @@ def _archived(job: Job, timeline: list[list[str]]) -> ArchivedJob:
 def _record(job: Job, timeline: list[list[str]]) -> dict[str, Any]:
     return {name: getattr(job, name) for name in RECORDED} | {
         "key": job.key.key_id if job.key else None,
-        "checkpoint": job.checkpoint.name,
+        "checkpoint": job.checkpoint.name if job.checkpoint else None,
         "runner": job.runner.name if job.runner else None,
         "started_at": job.started_at.isoformat() if job.started_at else None,
         "timeline": timeline,

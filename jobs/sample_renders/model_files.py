@@ -20,17 +20,18 @@ from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.passes import LoraUse
 from gpu_runner.protocol.request_parts.upscaling import Upscale
 from jobs.admission.admit import admit
+from jobs.admission.model_defaults import defaults_of
 from jobs.admission.submission import Submission
 from jobs.errors import Refused, Unsupported
 from jobs.models import Job, Lane, OutputKind
 from jobs.models.model_sample import ModelSample
 from models_registry.models import Family, Kind, ModelFile
+from models_registry.native_size import usual_side
 from models_registry.selectors import list_for
 
 PROMPT = "a red circle on a blue background"
 SEED = 1
-SIDES = {Family.SDXL: 1024, Family.SD2: 768}
-SIDE = 512
+SIDE = 512  # of drawn input images
 DIALECT, OPERATION = "console", "sample"
 
 SampleFields = tuple[
@@ -60,7 +61,7 @@ def submit_sample(file: ModelFile, prompt: str = PROMPT, *, by: str = "") -> Job
         key=None,
         dialect=DIALECT,
         operation=OPERATION,
-        request=_request(file, fields),
+        request=_request(file, fields, source),
         received={"model": file.path, "prompt": prompt},
         input_files={hashlib.sha256(image).hexdigest(): image} if image else {},
         lane=Lane.INTERACTIVE,
@@ -79,9 +80,13 @@ def newest_rendered(files: list[ModelFile]) -> dict[int, Job]:
     return {sample.file_id: sample.job for sample in samples.select_related("job").distinct()}
 
 
-def _request(file: ModelFile, fields: dict[str, Any]) -> GenerationRequest:
-    side = SIDES.get(Family(file.family), SIDE)
+def _request(file: ModelFile, fields: dict[str, Any], source: BusinessSource) -> GenerationRequest:
+    side = usual_side(file.family)
     sampling = {"num_inference_steps": 20, "sampler": "DPM++ 2M", "scheduler": "Karras", "seed": SEED}
+    if "checkpoint" in fields:
+        defaults = defaults_of(fields["checkpoint"], source)
+        sampling |= defaults.fields({"width", "height"})
+        fields = fields | {"prompt": defaults.prefixed(fields["prompt"])}
     try:
         return GenerationRequest.model_validate({"width": side, "height": side, **sampling, **fields})
     except ValueError as error:

@@ -60,7 +60,11 @@ def choose_and_claim(runner_name: str, workers: int) -> tuple[list[uuid.UUID], l
 
     Returns the chosen jobs, and the leases of those that were claimed: another cluster may have been faster.
     """
-    runner = Runner.objects.defer("token", "figures").filter(name=runner_name).first()
+    runner = (
+        Runner.objects.defer("token", "server_secret", "server_ca", "figures", "nodes", "file_lists")
+        .filter(name=runner_name)
+        .first()
+    )
     if runner is None:
         return [], []
     chosen = queue_snapshot.read(runner, workers).choose()

@@ -14,6 +14,8 @@ from jobs.models.usage import seconds_per_cost
 from . import queue_snapshot
 from .policy import Explanation, Reason
 
+UNABLE = frozenset({Reason.NO_RUNNER, Reason.RUNNER_BACKS_OFF})
+
 
 @dataclass(frozen=True)
 class JobEta:
@@ -63,11 +65,13 @@ def _last_write(job: Job) -> datetime | None:
 
 
 def _while_waiting(job: Job) -> JobEta:
-    runners = Runner.objects.filter(enabled=True, backend=job.backend).defer("token")
+    runners = Runner.objects.filter(enabled=True, backend=job.backend).defer("token", "nodes", "file_lists")
     told = [queue_snapshot.explain(job, runner, settings.GENERATION_WORKERS) for runner in runners]
-    able = [explanation for explanation in told if explanation.reason != Reason.NO_RUNNER]
+    able = [explanation for explanation in told if explanation.reason not in UNABLE]
     if not able:
-        return JobEta(Reason.NO_RUNNER, starts_in_s=None, ends_in_s=None)
+        reasons = {explanation.reason for explanation in told}
+        reason = Reason.RUNNER_BACKS_OFF if Reason.RUNNER_BACKS_OFF in reasons else Reason.NO_RUNNER
+        return JobEta(reason, starts_in_s=None, ends_in_s=None)
     best = min(able, key=lambda explanation: (explanation.reason != Reason.NEXT, explanation.ahead))
     return _guess(job, best, len(able))
 

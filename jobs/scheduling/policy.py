@@ -25,6 +25,7 @@ class QueuedJob:
     checkpoint: str  # sha256
     expected_s: float = 1.0  # device-seconds
     suspect: bool = False  # a runner died while executing it
+    template: Hashable = None  # of ComfyUI jobs
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class RunnerView:
     loaded: frozenset[str] = frozenset()  # SHA-256 of the loaded models
     runs_suspect: bool = False
     takes_work: bool = True  # enabled, not draining, and seen lately
+    backs_off_from: frozenset[Hashable] = frozenset()  # templates that failed on it lately
 
     def with_one_more(self, job: QueuedJob) -> RunnerView:
         return replace(
@@ -75,6 +77,7 @@ class Reason(StrEnum):
     SOURCE_AT_CAP = "source_at_cap"
     KEY_AT_CAP = "key_at_cap"  # set by queue_snapshot; the policy does not see such jobs
     SUSPECT_WAITS = "suspect_waits"
+    RUNNER_BACKS_OFF = "runner_backs_off"  # jobs of its template have failed on the runner
     BEHIND_OTHERS = "behind_others"
 
 
@@ -121,6 +124,8 @@ def explain(
         return Explanation(Reason.SOURCE_AT_CAP)
     if job.suspect and runner.runs_suspect:
         return Explanation(Reason.SUSPECT_WAITS)
+    if job.template in runner.backs_off_from:
+        return Explanation(Reason.RUNNER_BACKS_OFF)
     started = [chosen.id for chosen in choose(waiting, sources, runner, now)]
     if job.id in started:
         return Explanation(Reason.NEXT, started.index(job.id))
@@ -148,7 +153,9 @@ def _next(
     able = [
         job
         for job in waiting
-        if sources[job.source_id].has_room and not (job.suspect and runner.runs_suspect)
+        if sources[job.source_id].has_room
+        and not (job.suspect and runner.runs_suspect)
+        and job.template not in runner.backs_off_from
     ]
     if not able:
         return None

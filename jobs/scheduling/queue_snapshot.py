@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from access.models import AccessKey, BusinessSource
+from jobs.execution import back_off
 from jobs.execution.runner_inventory import RunnerCapabilities, queued_for
 from jobs.models import Backend, Job, Lane, Runner, State, Usage
 from jobs.models.usage import mean_seconds_per_cost
@@ -47,6 +48,8 @@ def read(runner: Runner, workers: int) -> QueueSnapshot:
     if view.free_slots <= 0 or not view.takes_work:
         return QueueSnapshot([], {}, view, now)
     queued = _queued_for(runner, running)
+    if view.backs_off_from:  # else they would fill the window
+        queued = queued.exclude(workflow__in=view.backs_off_from)
     sources = _sources(queued)
     oldest = list(_oldest_of_each(sources, queued, runner))
     if not oldest:
@@ -104,8 +107,15 @@ def _runner_view(
         free_slots=min(runner.slots, workers) - len(deaths),
         loaded=frozenset(runner.loaded),
         runs_suspect=any(deaths),
+        backs_off_from=_backs_off_from(runner),
         takes_work=runner.enabled and not runner.draining and not runner.problem and seen,
     )
+
+
+def _backs_off_from(runner: Runner) -> frozenset[Hashable]:
+    if runner.backend != Backend.COMFYUI:
+        return frozenset()
+    return frozenset(back_off.active(runner).values_list("template_id", flat=True))
 
 
 def _full_keys(running: list[_RunningJob]) -> set[int]:
@@ -141,7 +151,9 @@ def _oldest_of_each(sources: list[BusinessSource], queued: QuerySet[Job], runner
     """
     able = RunnerCapabilities(runner)
     if runner.backend == Backend.COMFYUI:
-        queued = queued.select_related("workflow").only(*COLUMNS, "files", "request", "workflow")
+        queued = queued.select_related("workflow").only(
+            *COLUMNS, "files", "request", "workflow__name", "workflow__requirements"
+        )
     else:
         queued = queued.only(*COLUMNS)
     for source in sources:
@@ -160,6 +172,7 @@ def _as_waiting(job: Job, rate: float) -> policy.QueuedJob:
         checkpoint=job.checkpoint_sha256,
         expected_s=float(job.cost_estimate) * rate,
         suspect=job.runner_deaths > 0,
+        template=job.workflow_id,
     )
 
 

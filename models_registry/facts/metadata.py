@@ -10,6 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.families.registry import FAMILIES
+
 from .card import MAX_TAG, MAX_TAGS, CommercialUse
 from .generation_defaults import LARGEST, MAX_CLIP_SKIP, MULTIPLE, SMALLEST
 
@@ -33,19 +36,36 @@ PERMISSIVE = re.compile(
 NON_COMMERCIAL = re.compile(r"non-?\s?commercial|\bnc\b|research[- ]only|by-nc", re.IGNORECASE)
 
 
-def stated(metadata: Mapping[str, str], kind: str, family_side: int | None) -> dict[str, Any]:
+def stated(metadata: Mapping[str, str], kind: str, family: str) -> dict[str, Any]:
     """Fields of a model file that its metadata states; those of a checkpoint's defaults also from its family.
 
-    ``family_side``: the usual side in pixels of the family's images; None if the family is unknown. Fields without a
-    statement have their empty value, so that a file that was replaced does not keep the facts of the former one.
+    Fields without a statement have their empty value, so that a file that was replaced does not keep the facts of the
+    former one.
     """
     texts = {name: _text(metadata, keys)[:longest] for name, (keys, longest) in TEXTS.items()}
     facts: dict[str, Any] = {**texts, "tags": _tags(metadata.get("modelspec.tags", ""))}
     facts["commercial_use"] = commercial_use(texts["licence"])
     if kind == CHECKPOINT:
-        width, height = stated_size(metadata) or (family_side, family_side)
-        facts |= {"default_width": width, "default_height": height, "default_clip_skip": _clip_skip(metadata)}
+        facts |= _of_family(family)
+        if size := stated_size(metadata):
+            facts["default_width"], facts["default_height"] = size
+        facts["default_clip_skip"] = _clip_skip(metadata)
     return facts
+
+
+def _of_family(name: str) -> dict[str, Any]:
+    """Defaults of a family. Sampling is left to the dialects for diffusion models, which work with all of their defaults."""
+    family = FAMILIES.get(name)
+    side = family.defaults.side if family else None
+    flow = family.defaults if family and family.flow else None
+    return {
+        "default_width": side,
+        "default_height": side,
+        "default_steps": flow.steps if flow else None,
+        "default_guidance_scale": flow.guidance if flow else None,
+        "default_sampler": flow.sampler if flow else "",
+        "default_scheduler": flow.scheduler if flow and flow.scheduler != sampler_catalog.AUTOMATIC else "",
+    }
 
 
 def stated_size(metadata: Mapping[str, str]) -> tuple[int, int] | None:

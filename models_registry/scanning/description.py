@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from models_registry.facts.cover import ModelCover, stated_cover
-from models_registry.facts.metadata import stated
+from models_registry.facts.metadata import commercial_use, stated
 from models_registry.models import FILLED_BY_SCANS, ModelFile
-from models_registry.native_size import family_side
 
 
 def describe(row: ModelFile, metadata: Mapping[str, str]) -> None:
     """Set the fields that the metadata states, except those that an operator has set. The row is not saved."""
-    for name, value in stated(metadata, row.kind, family_side(row.family)).items():
+    for name, value in stated(metadata, row.kind, row.family).items():
         if name not in row.edited_fields:
             setattr(row, name, value)
+    if "licence" in row.edited_fields and "commercial_use" not in row.edited_fields:
+        row.commercial_use = commercial_use(row.licence)
     row.is_described = True
 
 

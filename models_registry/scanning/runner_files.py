@@ -17,7 +17,10 @@ from .scan import MAX_NAME_LENGTH, free_name
 MAX_FILES = 20_000
 KINDS = {
     FOLDERS[kind]: kind
-    for kind in (Kind.CHECKPOINT, Kind.LORA, Kind.VAE, Kind.CONTROLNET, Kind.EMBEDDING, Kind.UPSCALER)
+    for kind in (
+        *(Kind.CHECKPOINT, Kind.LORA, Kind.VAE, Kind.CONTROLNET, Kind.EMBEDDING, Kind.UPSCALER),
+        *(Kind.DIFFUSION_MODEL, Kind.TEXT_ENCODER),
+    )
 }
 
 

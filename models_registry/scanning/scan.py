@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from models_registry import architectures
 from models_registry.models import Kind, ModelFile
 from models_registry.scan_runs import ScanRun
 
@@ -62,6 +63,16 @@ def register_file(path: str, info: FileInfo) -> ModelFile:
         return _Scan(root, again=True).register(path, info)
     except IntegrityError:  # a concurrent scan registered it first
         return ModelFile.objects.get(path=path)
+
+
+def inspect_path(path: str) -> bool:
+    """Inspect one registered file again, although it has not changed. Returns whether it exists."""
+    try:
+        info = inspect_file(settings.MODELS_ROOT, path)
+    except FileNotFoundError:
+        return False
+    register_file(path, info)
+    return True
 
 
 class _Scan:
@@ -159,6 +170,7 @@ class _Scan:
         with transaction.atomic():
             row.save()
             if not info.problem:
+                architectures.keep(row, info.architecture)
                 store_cover(row, info.metadata)
         return row
 

@@ -30,6 +30,8 @@ KINDS = (
     "text_detector",
     "tagger",
     "detector",
+    "diffusion_model",
+    "text_encoder",
 )
 
 

@@ -52,6 +52,8 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
             (_("Text detectors"), "match_case", "models_registry_textdetector"),
             (_("Taggers"), "sell", "models_registry_tagger"),
             (_("Object detectors"), "center_focus_strong", "models_registry_detector"),
+            (_("Diffusion models"), "blur_on", "models_registry_diffusionmodel"),
+            (_("Text encoders"), "text_format", "models_registry_textencoder"),
             (_("Preprocessors"), "gesture", "models_registry_preprocessor"),
             (_("Models from URLs"), "cloud_download", "jobs_modelintake"),
         ],

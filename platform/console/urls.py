@@ -11,6 +11,7 @@ from .playground.choices import choices
 from .playground.page import page
 from .playground.parameters import parameters
 from .portal import api_pages, keys, models, overview, usage
+from .search.views import search
 from .setup import views as setup
 
 app_name = "console"
@@ -33,6 +34,7 @@ urlpatterns = [
     path("playground/choices/", admin.site.admin_view(choices), name="playground_choices"),
     path("playground/parameters/", admin.site.admin_view(parameters), name="playground_parameters"),
     path("labels/", admin.site.admin_view(labels.page), name="labels"),
+    path("search/", admin.site.admin_view(search), name="search"),
     path("setup/", admin.site.admin_view(setup.page), name="setup"),
     path("setup/install/", admin.site.admin_view(setup.install), name="setup_install"),
 ]

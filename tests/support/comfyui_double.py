@@ -35,6 +35,9 @@ FILES = {
     "controlnet": ["lineart.pth"],
     "vae": ["sepia.safetensors"],
     "upscale_models": ["2x.safetensors"],
+    "diffusion_models": ["flux1-dev.safetensors"],
+    "text_encoders": ["clip_l.safetensors", "t5xxl.safetensors"],
+    "unet_gguf": ["flux1-dev-Q4.gguf"],
 }
 
 
@@ -45,16 +48,23 @@ def _info(outputs: list[str], output_node: bool = False, **required: Any) -> dic
 class Double:
     """The server. ``at_step(prompt, step)`` is called before every sampler step; tests inject faults in it."""
 
-    def __init__(self, *, newer: bool = False) -> None:
+    def __init__(self, *, newer: bool = False, certificate: dict[str, str] | None = None) -> None:
+        """``certificate``: arguments of uvicorn, for a server with TLS."""
         self.newer = newer
+        self.certificate = certificate or {}
         self.files = {folder: list(names) for folder, names in FILES.items()}
         self.embeddings = ["plum"]
+        self.version = "0.3.64"
+        self.pending_forever = 0  # prompts of other clients
         self.at_step = lambda prompt, step: None
         self.before_response = lambda path: None  # raises to break the connection
         self.fails_with: dict[str, Any] | None = None
         self.drops_sockets = False
         self.posted: list[dict[str, Any]] = []  # bodies of POST /prompt that were accepted
         self.interrupts: list[Any] = []
+        self.cancels: list[str] = []
+        self.requests: list[str] = []  # paths, in order
+        self.required_headers: dict[str, str] = {}
         self.drawn = 0  # number of saved outputs
         self.inputs: dict[str, bytes] = {}
         self.outputs: dict[tuple[str, str], bytes] = {}
@@ -63,7 +73,12 @@ class Double:
         self._forget()
         self._loop: asyncio.AbstractEventLoop | None = None
         config = uvicorn.Config(
-            self._application(), port=0, log_level="error", ws="websockets-sansio", lifespan="off"
+            self._application(),
+            port=0,
+            log_level="error",
+            ws="websockets-sansio",
+            lifespan="off",
+            **self.certificate,
         )
         self._server = uvicorn.Server(config)
         self._serving = threading.Thread(target=self._server.run, daemon=True)
@@ -75,7 +90,7 @@ class Double:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
 
     def close(self) -> None:
         self._wake.set()
@@ -92,6 +107,10 @@ class Double:
         epoch = self._epoch
         self._forget()
         self._epoch = epoch
+
+    def clear_cache(self) -> None:
+        """Results of nodes are forgotten, as by POST /free."""
+        self._cache.clear()
 
     def _forget(self) -> None:
         self.pending: list[list[Any]] = []
@@ -150,7 +169,20 @@ class Double:
             "LoadImage": _info(["IMAGE", "MASK"], image=[sorted(self.inputs), {}]),
             "LoadImageMask": _info(["MASK"], image=[sorted(self.inputs), {}], channel=[["alpha", "red", "green", "blue"], {}]),
             "LoraLoader": _info(["MODEL", "CLIP"], **lora, **weights),
-            "VAELoader": _info(["VAE"], vae_name=choice("vae")),
+            "VAELoader": _info(["VAE"], vae_name=[[*self.files["vae"], "pixel_space"], {}]),
+            "UNETLoader": _info(["MODEL"], unet_name=choice("diffusion_models"), weight_dtype=[["default", "fp8_e4m3fn"], {}]),
+            "UnetLoaderGGUF": _info(["MODEL"], unet_name=choice("unet_gguf")),
+            "CLIPLoader": _info(["CLIP"], clip_name=choice("text_encoders"), type=[["sd3", "flux", "wan"], {}]),
+            "DualCLIPLoader": _info(["CLIP"], clip_name1=choice("text_encoders"), clip_name2=choice("text_encoders"), type=[["sdxl", "flux"], {}]),
+            "EmptySD3LatentImage": _info(["LATENT"], **size, batch_size=number),
+            "FluxGuidance": _info(["CONDITIONING"], conditioning=["CONDITIONING"], guidance=["FLOAT", {}]),
+            "BasicGuider": _info(["GUIDER"], model=["MODEL"], conditioning=["CONDITIONING"]),
+            "BasicScheduler": _info(["SIGMAS"], model=["MODEL"], scheduler=[SCHEDULERS, {}], steps=["INT", {"min": 1, "max": 10000}], denoise=["FLOAT", {}]),
+            "KSamplerSelect": _info(["SAMPLER"], sampler_name=[SAMPLERS, {}]),
+            "RandomNoise": _info(["NOISE"], noise_seed=number),
+            "SamplerCustomAdvanced": _info(["LATENT", "LATENT"], noise=["NOISE"], guider=["GUIDER"], sampler=["SAMPLER"], sigmas=["SIGMAS"], latent_image=["LATENT"]),
+            "BatchImagesNode": _info(["IMAGE"], images=["COMFY_AUTOGROW_V3", {"template": {"prefix": "image", "min": 2}}]),
+            "ResizeImageMaskNode": _info(["IMAGE"], input=["COMFY_MATCHTYPE_V3"], resize_type=["COMFY_DYNAMICCOMBO_V3", {"options": [{"key": "scale dimensions"}]}]),
             "ControlNetLoader": _info(["CONTROL_NET"], control_net_name=choice("controlnet")),
             "ControlNetApplyAdvanced": _info(["CONDITIONING", "CONDITIONING"], **control),
             "LineArtPreprocessor": _info(["IMAGE"], image=["IMAGE"]),
@@ -166,6 +198,8 @@ class Double:
         errors: dict[str, Any] = {}
         for key, node in graph.items():
             for name, spec in known[node["class_type"]]["input"]["required"].items():
+                if spec[0].startswith("COMFY_") if isinstance(spec[0], str) else False:
+                    continue  # written in parts, such as images.image0
                 problem = _input_problem(node["inputs"], name, spec, graph)
                 if problem:
                     entry = errors.setdefault(
@@ -180,6 +214,9 @@ class Double:
         def route(path: str, handler: Any, *methods: str) -> Route:
             async def endpoint(request: Request) -> Response:
                 self._loop = asyncio.get_running_loop()
+                self.requests.append(request.url.path)
+                if not self._is_authenticated(request.headers):
+                    return Response("401: Unauthorized", 401)
                 self.before_response(request.url.path)
                 return await handler(request)
 
@@ -189,9 +226,12 @@ class Double:
             routes=[
                 route("/system_stats", self._stats),
                 route("/object_info", self._object_info),
+                route("/models", self._model_folders),
                 route("/models/{folder}", self._models),
                 route("/embeddings", self._embeddings),
                 route("/prompt", self._prompt, "POST"),
+                route("/prompt", self._queue_remaining),
+                *([route("/api/jobs/{id}/cancel", self._cancel, "POST")] if self.newer else []),
                 route("/queue", self._queue),
                 route("/queue", self._queue_delete, "POST"),
                 route("/interrupt", self._interrupt, "POST"),
@@ -203,6 +243,9 @@ class Double:
             ]
         )
 
+    def _is_authenticated(self, headers: Any) -> bool:
+        return all(headers.get(name) == value for name, value in self.required_headers.items())
+
     async def _stats(self, request: Request) -> Response:
         device = {
             "name": "cpu",
@@ -211,10 +254,28 @@ class Double:
             "vram_total": 4 * 2**30,
             "vram_free": 3 * 2**30,
         }
-        return JSONResponse({"system": {"os": "posix", "comfyui_version": "0.3.64"}, "devices": [device]})
+        return JSONResponse({"system": {"os": "posix", "comfyui_version": self.version}, "devices": [device]})
 
     async def _object_info(self, request: Request) -> Response:
         return JSONResponse(self.object_info())
+
+    async def _model_folders(self, request: Request) -> Response:
+        return JSONResponse([*self.files, "configs", "embeddings", "custom_nodes"])
+
+    async def _queue_remaining(self, request: Request) -> Response:
+        return JSONResponse(
+            {"exec_info": {"queue_remaining": len(self.running) + len(self.pending) + self.pending_forever}}
+        )
+
+    async def _cancel(self, request: Request) -> Response:
+        """Of newer servers: removes a pending prompt, or interrupts the running one, in one step."""
+        wanted = request.path_params["id"]
+        self.cancels.append(wanted)
+        runs = any(item[1] == wanted for item in self.running)
+        waits = any(item[1] == wanted for item in self.pending)
+        self.pending = [item for item in self.pending if item[1] != wanted]
+        self.interrupted = self.interrupted or runs
+        return JSONResponse({"cancelled": runs or waits})
 
     async def _models(self, request: Request) -> Response:
         names = self.files.get(request.path_params["folder"])
@@ -292,6 +353,9 @@ class Double:
 
     async def _ws(self, socket: WebSocket) -> None:
         self._loop = asyncio.get_running_loop()
+        if not self._is_authenticated(socket.headers):
+            await socket.close(1008)
+            return
         await socket.accept()
         sid = socket.query_params.get("clientId", "made up")
         self.sockets[sid] = socket
@@ -349,8 +413,8 @@ class Double:
                 self._send(client, "executing", {"node": key, "display_node": key, "prompt_id": prompt_id})
                 if self.fails_with and node["class_type"] == self.fails_with["node_type"]:
                     raise Failure(key, node["class_type"])
-                if node["class_type"] == "KSampler":
-                    self._sample(client, prompt_id, key, node, epoch)
+                if node["class_type"] in ("KSampler", "SamplerCustomAdvanced"):
+                    self._sample(client, prompt_id, key, _steps(graph, node), epoch)
                 if node["class_type"] == "SaveImage":
                     outputs[key] = {"images": [self.save_output(graph, node)]}
                     self._saved[keys[key]] = outputs[key]["images"]
@@ -376,8 +440,7 @@ class Double:
         self._send_status()
         self._send(client, "executing", {"node": None, "prompt_id": prompt_id})
 
-    def _sample(self, client: str, prompt_id: str, key: str, node: dict[str, Any], epoch: int) -> None:
-        steps = node["inputs"]["steps"]
+    def _sample(self, client: str, prompt_id: str, key: str, steps: int, epoch: int) -> None:
         for step in range(1, steps + 1):
             self.at_step(prompt_id, step)
             self._check_epoch(epoch)
@@ -397,7 +460,8 @@ class Double:
         folder, _slash, name = node["inputs"]["filename_prefix"].rpartition("/")
         taken = sum(key[0] == folder and key[1].startswith(f"{name}_") for key in self.outputs)
         filename = f"{name}_{taken + 1:05}_.png"
-        seed = next((n["inputs"]["seed"] for n in graph.values() if "seed" in n["inputs"]), 0)
+        seeds = [n["inputs"].get("seed", n["inputs"].get("noise_seed")) for n in graph.values()]
+        seed = next((seed for seed in seeds if seed is not None), 0)
         self.outputs[folder, filename] = _image_file(
             self._size(graph), "PNG", (seed % 256, 80, 120), json.dumps(graph)
         )
@@ -458,6 +522,12 @@ class Stopped(Exception):
 
 class Failure(Exception):
     """A node failed."""
+
+
+def _steps(graph: dict[str, Any], node: dict[str, Any]) -> int:
+    """Steps of a sampler: its own, or those of the scheduler that gives its sigmas."""
+    inputs = node["inputs"]
+    return inputs["steps"] if "steps" in inputs else graph[inputs["sigmas"][0]]["inputs"]["steps"]
 
 
 def _rejected(

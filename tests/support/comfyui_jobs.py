@@ -19,6 +19,7 @@ class Adapter:
         self.double = double
         self.backend = ComfyBackend(double.url, TOKEN, timeout_s=3)
         self.backend.start()
+        self.backend.poller.refresh()
         application = ComfyRunnerApp(self.backend, TOKEN, slots).application()
         config = uvicorn.Config(application, port=0, log_level="error", lifespan="off")
         self._server = uvicorn.Server(config)

@@ -13,6 +13,7 @@ from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.config_inference import Config
 from gpu_runner.protocol.model_detection.controlnet_config import infer_controlnet, is_ldm
+from gpu_runner.protocol.model_detection.fitting import control_misfit
 from gpu_runner.protocol.model_detection.safetensors_models import CONTROL, name_shapes_below
 from gpu_runner.protocol.model_detection.usability import inspect
 
@@ -42,12 +43,12 @@ def load_controlnet(
 def check_family(controlnet: LoadedControlNet, checkpoint: LoadedCheckpoint, name: str) -> None:
     """Raises ModelUnavailable if the ControlNet does not match the checkpoint's architecture.
 
-    The registry checks this for safetensors files; the family of a pickle is known only after loading.
+    Admission refuses what the scan has seen.
     """
-    widths = [model.config.block_out_channels for model in (controlnet.net, checkpoint.unet)]
-    contexts = {model.config.cross_attention_dim for model in (controlnet.net, checkpoint.unet)}
-    if len(contexts) > 1 or list(widths[0]) != list(widths[1]):
+    if checkpoint.facts.flow is not None:
         raise ModelUnavailable(f"{name} is a ControlNet for another family of checkpoints")
+    if difference := control_misfit(controlnet.net.config, checkpoint.unet.config):
+        raise ModelUnavailable(f"{name} is a ControlNet for another family of checkpoints: {difference}")
 
 
 def _net(file: TensorFile, config: Config, device: torch.device, dtype: torch.dtype) -> ControlNetModel:

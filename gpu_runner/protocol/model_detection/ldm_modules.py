@@ -36,7 +36,7 @@ def _attention(ldm: str, diffusers: str, depth: int) -> list[Pair]:
     return [(f"{ldm}.{name}", f"{diffusers}.{name}") for name in names]
 
 
-def _per_level(value: int | Sequence[int], levels: int) -> list[int]:
+def per_level(value: int | Sequence[int], levels: int) -> list[int]:
     return [value] * levels if isinstance(value, int) else list(value)
 
 
@@ -45,7 +45,7 @@ def _unet_encoder_pairs(config: Mapping[str, Any]) -> list[Pair]:
     widths = list(config["block_out_channels"])
     levels = len(widths)
     resnets = config["layers_per_block"]
-    depths = _per_level(config.get("transformer_layers_per_block", 1), levels)
+    depths = per_level(config.get("transformer_layers_per_block", 1), levels)
     pairs = [
         ("time_embed.0", "time_embedding.linear_1"),
         ("time_embed.2", "time_embedding.linear_2"),
@@ -76,7 +76,7 @@ def unet_pairs(config: Mapping[str, Any]) -> list[Pair]:
     """Pairs for a UNet2DConditionModel's config."""
     levels = len(config["block_out_channels"])
     resnets = config["layers_per_block"]
-    depths = _per_level(config.get("transformer_layers_per_block", 1), levels)
+    depths = per_level(config.get("transformer_layers_per_block", 1), levels)
     pairs = [*_unet_encoder_pairs(config), ("out.0", "conv_norm_out"), ("out.2", "conv_out")]
     block = 0
     for up, level in enumerate(reversed(range(levels))):
@@ -114,7 +114,7 @@ def vae_pairs(config: Mapping[str, Any]) -> list[Pair]:
     widths = list(config["block_out_channels"])
     levels = len(widths)
     resnets = config["layers_per_block"]
-    pairs = [("quant_conv", "quant_conv"), ("post_quant_conv", "post_quant_conv")]
+    pairs = [(name, name) for name in ("quant_conv", "post_quant_conv") if config.get(f"use_{name}", True)]
     for side in ("encoder", "decoder"):
         pairs += [
             (f"{side}.conv_in", f"{side}.conv_in"),

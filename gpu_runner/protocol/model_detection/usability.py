@@ -7,10 +7,14 @@ No torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from math import prod
 
+from gpu_runner.protocol.families.registry import DRAWN, FAMILIES
+
+from .adapter_layouts import read_adapter
+from .adapter_shapes import requirements
 from .config_inference import (
     VAE,
     TextEncoder,
@@ -22,6 +26,10 @@ from .config_inference import (
 )
 from .controlnet_config import infer_controlnet, is_ldm
 from .ldm_modules import Pair, controlnet_pairs, unet_pairs, vae_pairs
+from .network_shapes import clip_weights, controlnet_weights, unet_weights, vae_weights
+from .parts.problems import encoder_names, text_encoder_problem, transformer_problem
+from .parts.unsupported import CONTROL_KINDS, MAX_NAME, OTHER_KINDS, QUANTIZED
+from .safetensors_header import Shape
 from .safetensors_models import (
     CONTROL,
     UNET,
@@ -33,44 +41,11 @@ from .safetensors_models import (
     name_shapes_below,
 )
 
-SUPPORTED_FAMILIES = ("sd15", "sd2", "sdxl")
-LATENT_CHANNELS = 4
+DIFFUSION_FAMILIES = ("sd15", "sd2", "sdxl")
+TRANSFORMER_FAMILIES = frozenset(FAMILIES) - set(DIFFUSION_FAMILIES)
 IMAGE_LATENTS, INPAINTING_LATENTS, INSTRUCT_LATENTS = 4, 9, 8  # input channels of a UNet
 DEPTH_LATENTS = 5
-MAX_NAME = 80  # of a tensor, in a reason
-
-# Weights that are not numbers by themselves, in files whose storage is not decoded, such as pickles.
-QUANTIZED = re.compile(
-    r"(^|\.)scaled_fp8$|\.scale_(weight|input)$|\.(weight|input)_scale$|\.comfy_quant$|\.absmax$|\.quant_map$"
-    r"|\.quant_state|\.qweight$|\.weight_packed$"
-)
-# The same for files that A1111 loads as ControlNets.
-CONTROL_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"^lora_controlnet$"), "a Control-LoRA"),
-    (re.compile(r"^(adapter\.)?body\.\d+\.(in_conv|block1|resnets)\."), "a T2I-Adapter"),
-    (re.compile(r"^lllite_"), "a ControlNet-LLLite"),
-    (re.compile(r"(^|\.)task_embedding$"), "a union ControlNet"),
-    (re.compile(r"(^|\.)motion_modules?\."), "a SparseCtrl model"),
-    (re.compile(r"(^|\.)image_proj\.(latents|layers\.)"), "an IP-Adapter Plus or InstantID model"),
-    (re.compile(r"(^|\.)(image_proj|ip_adapter)\."), "an IP-Adapter"),
-)
-# Names that tell what an unsupported file is.
-OTHER_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"double_blocks\.\d|single_blocks\.\d|single_transformer_blocks\.\d"), "a Flux model"),
-    (re.compile(r"joint_blocks\.\d"), "a Stable Diffusion 3 model"),
-    *((pattern, text) for pattern, text in CONTROL_KINDS if "SparseCtrl" not in text),
-    (re.compile(r"(^|\.)encoder\.block\.\d+\.layer\.\d+\.SelfAttention\."), "a T5 text encoder"),
-    (re.compile(r"(^|\.)vision_model\."), "a CLIP vision encoder"),
-    (re.compile(r"^(text_model\.)?encoder\.layers\.\d+\.self_attn\."), "a text encoder alone"),
-    (re.compile(r"^(down_blocks|up_blocks)\.\d+\.resnets\."), "a UNet alone, in the layout of diffusers"),
-    (re.compile(r"motion_modules?\."), "a motion module"),
-    (re.compile(r"^(320|640|768|1280)\.\d\.linear\."), "a hypernetwork"),
-    (
-        re.compile(r"\b(ia3_l|vera_lambda|oft_[rR]|boft_[RrSs]|lora_embedding)"),
-        "an adapter of an unsupported kind",
-    ),
-    (re.compile(r"(^|\.)(transformer_)?blocks\.\d"), "a diffusion transformer"),
-)
+HINT_CHANNELS = 3
 
 
 def inspect(shapes: Shapes, metadata: Metadata | None = None, storage_problem: str = "") -> Identified:
@@ -84,7 +59,8 @@ def inspect(shapes: Shapes, metadata: Metadata | None = None, storage_problem: s
         found = replace(found, problem=storage_problem)
     if not found.problem:
         found = replace(found, problem=_problem(found, shapes, metadata))
-    if found.kind == "checkpoint" and found.detail["has_vae"] and _vae_problem(shapes, VAE, metadata, found):
+    has_own_vae = found.family in DIFFUSION_FAMILIES and found.detail.get("has_vae", False)
+    if found.kind == "checkpoint" and has_own_vae and _vae_problem(shapes, VAE, metadata, found):
         found = replace(found, detail={**found.detail, "has_vae": False})
     return found
 
@@ -114,6 +90,8 @@ def _unknown(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
 
 
 def _checkpoint(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    if found.family in TRANSFORMER_FAMILIES:
+        return transformer_problem(found.family, shapes)
     channels = found.detail["in_channels"]
     if channels == DEPTH_LATENTS:
         return "it is a depth2img checkpoint, which is not supported: use a depth ControlNet instead"
@@ -123,18 +101,28 @@ def _checkpoint(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
             f"{INPAINTING_LATENTS} (inpainting) and {INSTRUCT_LATENTS} (InstructPix2Pix)"
         )
     if not any(name.startswith(("cond_stage_model.", "conditioner.embedders.")) for name in shapes):
-        return "it has no text encoder"
-    if found.family not in SUPPORTED_FAMILIES:
+        return f"it has no text encoder{encoder_names(found.family)}"
+    if found.family not in DIFFUSION_FAMILIES:
         return "its text encoder is not that of Stable Diffusion 1, 2 or XL"
     overrides = read_overrides(metadata)
     unet = infer_unet(name_shapes_below(shapes, UNET), found.family) | overrides["unet"]
-    names = _ldm_names(unet_pairs(unet), UNET)
+    tensors = _tensors_of(unet_pairs(unet), unet_weights(unet), UNET)
     for encoder in infer_text_encoders(shapes, found.family):
-        names = [*names, *_text_encoder_names(encoder, shapes)]
-    return _missing(names, shapes)
+        tensors |= _text_encoder_tensors(encoder, shapes)
+    return _difference(tensors, shapes)
+
+
+def _text_encoder(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    return text_encoder_problem(found.detail["encoder"], shapes)
 
 
 def _vae(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    families = found.detail["families"]
+    if not families:
+        return f"its latents have {found.detail['latent_channels']} channels, which no supported family has"
+    if not set(families) & set(DRAWN):
+        labels = ", ".join(FAMILIES[family].label for family in families)
+        return f"it is a VAE for {labels}, which is not drawn here yet"
     return _vae_problem(shapes, found.detail["prefix"], metadata, found)
 
 
@@ -146,24 +134,30 @@ def _vae_problem(shapes: Shapes, prefix: str, metadata: Metadata, found: Identif
         config |= read_overrides(metadata)["vae"]
     except ValueError as error:
         return str(error)
-    if config["latent_channels"] != LATENT_CHANNELS:
-        return (
-            f"its latents have {config['latent_channels']} channels; those of Stable Diffusion have "
-            f"{LATENT_CHANNELS}"
-        )
     if diffusers:
         inner = {current_vae_name(name): shape for name, shape in inner.items()}
-        return _missing(_diffusers_names(vae_pairs(config)), inner)
-    return _missing(_ldm_names(vae_pairs(config), ""), inner)
+    return _difference(_tensors_of(vae_pairs(config), vae_weights(config), diffusers=diffusers), inner)
 
 
 def _controlnet(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
     if other := _name_of(CONTROL_KINDS, shapes):
         return f"it is {other}, which is not supported"
+    if found.detail["layout"] == "transformer":
+        return f"it is a ControlNet for {FAMILIES[found.family].label}, which is not drawn here yet"
     config = infer_controlnet(shapes, found.family, metadata)
     inner = name_shapes_below(shapes, CONTROL) or shapes
-    pairs = controlnet_pairs(config)
-    return _missing(_ldm_names(pairs, "") if is_ldm(inner) else _diffusers_names(pairs), inner)
+    if config["in_channels"] != IMAGE_LATENTS or config["conditioning_channels"] != HINT_CHANNELS:
+        return (
+            f"it must read {IMAGE_LATENTS} channels of latents and {HINT_CHANNELS} of an image "
+            f"(got {config['in_channels']} and {config['conditioning_channels']})"
+        )
+    pairs, weights = controlnet_pairs(config), controlnet_weights(config)
+    return _difference(_tensors_of(pairs, weights, diffusers=not is_ldm(inner)), inner)
+
+
+def _lora(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    requirements(read_adapter(shapes), shapes)
+    return ""
 
 
 def _upscaler(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
@@ -187,7 +181,9 @@ CHECKS: dict[str, Callable[[Identified, Shapes, Metadata], str]] = {
     UNKNOWN: _unknown,
     "checkpoint": _checkpoint,
     "vae": _vae,
+    "text_encoder": _text_encoder,
     "controlnet": _controlnet,
+    "lora": _lora,
     "upscaler": _upscaler,
     "embedding": _embedding,
 }
@@ -205,47 +201,57 @@ def current_vae_name(name: str) -> str:
 WITHOUT_BIAS = re.compile(r"attn[12]\.to_[qkv]$")
 
 
-def _ldm_names(pairs: Iterable[Pair], prefix: str) -> list[str]:
-    return [name for ldm, _diffusers in pairs for name in _tensors(f"{prefix}{ldm}")]
+def _tensors_of(
+    pairs: Iterable[Pair], weights: Mapping[str, Shape], prefix: str = "", *, diffusers: bool = False
+) -> dict[str, Shape]:
+    """Shapes of the tensors that a file must have, by name, in the LDM layout or that of diffusers."""
+    found: dict[str, Shape] = {}
+    for ldm, name in pairs:
+        if (
+            name in weights
+        ):  # a VAE's and a ControlNet's pairs have all of them, a UNet's some shortcuts too many
+            found |= _with_bias(name if diffusers else f"{prefix}{ldm}", weights[name])
+    return found
 
 
-def _diffusers_names(pairs: Iterable[Pair]) -> list[str]:
-    return [name for _ldm, diffusers in pairs for name in _tensors(diffusers)]
+def _with_bias(module: str, weight: Shape) -> dict[str, Shape]:
+    own: dict[str, Shape] = {f"{module}.weight": weight}
+    return own if WITHOUT_BIAS.search(module) else own | {f"{module}.bias": weight[:1]}
 
 
-def _tensors(module: str) -> Iterator[str]:
-    yield f"{module}.weight"
-    if not WITHOUT_BIAS.search(module):
-        yield f"{module}.bias"
-
-
-def _text_encoder_names(encoder: TextEncoder, shapes: Shapes) -> Iterator[str]:
-    layers: int = encoder.config["num_hidden_layers"]
+def _text_encoder_tensors(encoder: TextEncoder, shapes: Shapes) -> dict[str, Shape]:
+    width, prefix = encoder.config["hidden_size"], encoder.prefix
+    inner: int = encoder.config["intermediate_size"]
+    found: dict[str, Shape] = {}
     if encoder.is_open_clip:
-        yield f"{encoder.prefix}ln_final.weight"
-        for layer in range(layers):
-            start = f"{encoder.prefix}transformer.resblocks.{layer}"
-            yield from (f"{start}.attn.in_proj_{kind}" for kind in ("weight", "bias"))
-            for module in ("attn.out_proj", "mlp.c_fc", "mlp.c_proj", "ln_1", "ln_2"):
-                yield from _tensors(f"{start}.{module}")
-        return
-    prefix = encoder.prefix
+        found |= _with_bias(f"{prefix}ln_final", (width,))
+        found |= {f"{prefix}positional_embedding": (encoder.config["max_position_embeddings"], width)}
+        for layer in range(encoder.config["num_hidden_layers"]):
+            start = f"{prefix}transformer.resblocks.{layer}"
+            found |= {
+                f"{start}.attn.in_proj_weight": (3 * width, width),
+                f"{start}.attn.in_proj_bias": (3 * width,),
+            }
+            found |= _with_bias(f"{start}.attn.out_proj", (width, width))
+            found |= _with_bias(f"{start}.mlp.c_fc", (inner, width))
+            found |= _with_bias(f"{start}.mlp.c_proj", (width, inner))
+            for norm in ("ln_1", "ln_2"):
+                found |= _with_bias(f"{start}.{norm}", (width,))
+        return found
     if f"{prefix}text_model.embeddings.token_embedding.weight" in shapes:
         prefix += "text_model."
-    yield from _tensors(f"{prefix}final_layer_norm")
-    for layer in range(layers):
-        for module in CLIP_MODULES:
-            yield from _tensors(f"{prefix}encoder.layers.{layer}.{module}")
+    positions = encoder.config["max_position_embeddings"]
+    found[f"{prefix}embeddings.position_embedding.weight"] = (positions, width)
+    for module, weight in clip_weights(encoder.config).items():
+        found |= _with_bias(f"{prefix}{module}", weight)
+    return found
 
 
-CLIP_MODULES = (
-    *(f"self_attn.{name}_proj" for name in ("q", "k", "v", "out")),
-    *("mlp.fc1", "mlp.fc2", "layer_norm1", "layer_norm2"),
-)
-
-
-def _missing(names: Iterable[str], shapes: Mapping[str, Any]) -> str:
-    missing = [name for name in names if name not in shapes]
-    if not missing:
-        return ""
-    return f"missing tensor {missing[0]}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+def _difference(expected: Mapping[str, Shape], shapes: Shapes) -> str:
+    """What is missing of a file, or has another number of elements: 1x1 convolutions and linear layers are interchangeable."""
+    if missing := [name for name in expected if name not in shapes]:
+        return f"missing tensor {missing[0]}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+    for name, shape in expected.items():
+        if prod(shapes[name]) != prod(shape):
+            return f"{name[:MAX_NAME]} must have the shape {shape} (got {shapes[name]})"
+    return ""

@@ -125,13 +125,3 @@ def build_graph(workflow: Workflow, slot_values: SlotValues) -> Graph:
     builder.add_vae(slot_values.vae)
     builder.add_controls(slot_values.controls)
     return builder.graph
-
-
-def counted_steps(workflow: Workflow, graph: Graph) -> dict[str, int]:
-    """Return the number of steps per sampler node."""
-    targets = [
-        *workflow.targets("num_inference_steps"),
-        *workflow.targets("hires.num_inference_steps"),
-    ]
-    steps = {target.node: graph[target.node]["inputs"][target.input] for target in targets}
-    return {node: count for node, count in steps.items() if isinstance(count, int)}

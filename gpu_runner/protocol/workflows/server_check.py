@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .template import Workflow, is_link
+from .template import Target, Workflow, is_link
 
 MAX_SHOWN = 5
+# Types of inputs that a graph writes in parts, such as ``images.image0`` or ``resize_type.width``.
+DYNAMIC_TYPES = ("COMFY_AUTOGROW", "COMFY_DYNAMIC")
 
 
 def choices(spec: Any) -> list[Any] | None:
@@ -27,7 +29,7 @@ def choices(spec: Any) -> list[Any] | None:
 
 def problems(workflow: Workflow, object_info: Mapping[str, Any]) -> Iterator[str]:
     """Yield missing nodes and inputs, links to outputs that do not exist, and options that the server does not have."""
-    slot_targets = {text for targets in workflow.slots.values() for text in targets}
+    slot_targets = {target[:2] for slot in workflow.slots for target in workflow.targets(slot)}
     for key, node in workflow.graph.items():
         info = object_info.get(node.class_type)
         if info is None:
@@ -35,29 +37,40 @@ def problems(workflow: Workflow, object_info: Mapping[str, Any]) -> Iterator[str
             continue
         inputs = info.get("input", {})
         required, optional = inputs.get("required", {}), inputs.get("optional", {})
-        for name in required:
-            if name not in node.inputs:
+        for name, spec in required.items():
+            if name not in node.inputs and not is_dynamic(spec):
                 yield f"node {key} ({node.class_type}): the input {name} is missing"
         for name, value in node.inputs.items():
             spec = required.get(name, optional.get(name))
             known = choices(spec)
             if is_link(value):
                 yield from _link_problems(workflow, object_info, key, name, value)
-            elif known is not None and f"{key}.{name}" not in slot_targets and value not in known:
+            elif known is not None and (key, name) not in slot_targets and value not in known:
                 yield f"node {key} ({node.class_type}): {name} must be an option of this ComfyUI (got {value!r})"
     for slot, targets in workflow.slots.items():
-        for text in targets:
-            node_key, _dot, name = text.rpartition(".")
-            if node_key in workflow.graph and not _has_input(workflow, object_info, node_key, name):
-                yield f"slot {slot}: node {node_key} has no input {name} on this ComfyUI"
+        for target in (Target.read(text, workflow.graph) for text in targets):
+            if target.input and not _has_input(workflow, object_info, target):
+                yield f"slot {slot}: node {target.node} has no input {target.input} on this ComfyUI"
 
 
-def _has_input(workflow: Workflow, object_info: Mapping[str, Any], key: str, name: str) -> bool:
-    info = object_info.get(workflow.graph[key].class_type)
-    if info is None:  # reported above
+def is_dynamic(spec: Any) -> bool:
+    """Whether a graph writes the input in parts, whose names begin with that of the input and a dot."""
+    return (
+        isinstance(spec, list)
+        and bool(spec)
+        and isinstance(spec[0], str)
+        and spec[0].startswith(DYNAMIC_TYPES)
+    )
+
+
+def _has_input(workflow: Workflow, object_info: Mapping[str, Any], target: Target) -> bool:
+    node = workflow.graph.get(target.node)
+    info = object_info.get(node.class_type) if node else None
+    if info is None:  # reported elsewhere
         return True
     inputs = info.get("input", {})
-    return any(name in inputs.get(part, {}) for part in ("required", "optional"))
+    known = {**inputs.get("required", {}), **inputs.get("optional", {})}
+    return target.input in known or is_dynamic(known.get(target.input.partition(".")[0]))
 
 
 def _link_problems(

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from gpu_runner.protocol.generation_request import GenerationRequest
+
 from .template import FILENAME_PREFIX, Target, Workflow, links
 
 Kind = Literal["value", "output", "pair"]
@@ -40,16 +42,44 @@ LORAS, VAE, CONTROLS = "loras", "vae", "controls"
 SLOTS = (*VALUES, LORAS, VAE, CONTROLS)
 
 
-def read(name: str, graph: Any, slots: Any) -> Workflow:
+# Slots whose request field has a default, so that it can be seen whether a client asks for another value.
+WITH_DEFAULT = frozenset(
+    {
+        "checkpoint",
+        "negative_prompt",
+        "num_inference_steps",
+        "guidance_scale",
+        "sampler",
+        "scheduler",
+        "strength",
+        "width",
+        "height",
+        "clip_skip",
+    }
+)
+
+
+def read(name: str, graph: Any, slots: Any, if_asked: Any = ()) -> Workflow:
     """Parse and validate a template. Raises ValueError with a message for operators."""
     try:
-        workflow = Workflow(name=name, graph=graph, slots=slots)
+        workflow = Workflow(name=name, graph=graph, slots=slots, if_asked=if_asked)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     if problem := next(problems(workflow), None):
         raise ValueError(problem)
     return workflow
+
+
+def filled_slots(workflow: Workflow, request: GenerationRequest) -> set[str]:
+    """Return the slots that the request fills in; the others keep the value of the graph."""
+    fields = GenerationRequest.model_fields
+    unasked = {
+        slot
+        for slot in workflow.if_asked
+        if slot in fields and getattr(request, slot) == fields[slot].get_default(call_default_factory=True)
+    }
+    return workflow.slots.keys() - unasked
 
 
 def problems(workflow: Workflow) -> Iterator[str]:
@@ -60,6 +90,9 @@ def problems(workflow: Workflow) -> Iterator[str]:
             yield f"unknown slot {slot}; slots are {', '.join(SLOTS)}"
         else:
             yield from _target_problems(workflow, slot)
+    for slot in workflow.if_asked:
+        if slot not in workflow.slots or slot not in WITH_DEFAULT:
+            yield f"if_asked: {slot} must be one of the template's slots {', '.join(sorted(WITH_DEFAULT))}"
     if len(workflow.slots.get(FILENAME_PREFIX, ())) != 1:
         yield f"the slot {FILENAME_PREFIX} must name exactly one input, that of the node that saves the image"
 
@@ -75,7 +108,7 @@ def _target_problems(workflow: Workflow, slot: str) -> Iterator[str]:
     wants_output = slot in (LORAS, VAE)
     for text in workflow.slots[slot]:
         try:
-            target = Target.read(text)
+            target = Target.read(text, workflow.graph)
         except ValueError as error:
             yield f"slot {slot}: {error}"
             continue
@@ -84,7 +117,11 @@ def _target_problems(workflow: Workflow, slot: str) -> Iterator[str]:
         elif bool(target.input) == wants_output:
             yield f"slot {slot}: {text} must be {'NODE:OUTPUT' if wants_output else 'NODE.INPUT'}"
         elif target.input and target.input not in workflow.graph[target.node].inputs:
-            yield f"slot {slot}: node {target.node} has no input {target.input}"
+            yield f"slot {slot}: node {target.node} has no input {target.input}{_hint(workflow, slot, target)}"
+        elif slot == FILENAME_PREFIX and not isinstance(
+            workflow.graph[target.node].inputs[target.input], str
+        ):
+            yield f"slot {slot}: {text} must be the text input of the node that saves the image"
     count = len(workflow.slots[slot])
     if (slot == LORAS and count != 2) or (slot == VAE and count != 1) or (slot == CONTROLS and count % 2):
         yield f"slot {slot} must name {EXPECTED_TARGETS[slot]}"
@@ -92,6 +129,14 @@ def _target_problems(workflow: Workflow, slot: str) -> Iterator[str]:
         yield f"slot {slot} must name at least one target"
 
 
+def _hint(workflow: Workflow, slot: str, target: Target) -> str:
+    class_type = workflow.graph[target.node].class_type
+    if slot == FILENAME_PREFIX and class_type in UNSAVED_OUTPUTS:
+        return f": {class_type} does not save its images; use the node SaveImage"
+    return ""
+
+
+UNSAVED_OUTPUTS = ("PreviewImage", "SaveImageWebsocket")
 EXPECTED_TARGETS = {
     LORAS: "two outputs, of the model and of the text encoder",
     VAE: "one output, of the VAE",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -22,11 +22,16 @@ class Target(NamedTuple):
     output: int = -1
 
     @classmethod
-    def read(cls, text: str) -> Target:
-        """Parse a target. Raises ValueError."""
-        node, dot, name = text.rpartition(".")
-        if dot and node and name:
-            return cls(node, input=name)
+    def read(cls, text: str, nodes: Container[str] = ()) -> Target:
+        """Parse a target. Raises ValueError.
+
+        An input may contain dots (``20.resize_type.width``). The node is the shortest beginning that is one of
+        ``nodes``, or else ends at the first dot.
+        """
+        dots = [place for place, mark in enumerate(text) if mark == "." and 0 < place < len(text) - 1]
+        if dots:
+            dot = next((place for place in dots if text[:place] in nodes), dots[0])
+            return cls(text[:dot], input=text[dot + 1 :])
         node, colon, number = text.rpartition(":")
         if colon and node and number.isdecimal() and len(number) < 4:
             return cls(node, output=int(number))
@@ -48,6 +53,8 @@ class Workflow(StrictModel):
     name: Text
     graph: dict[Text, Node] = Field(min_length=1, max_length=500)
     slots: dict[Text, tuple[Text, ...]] = Field(max_length=100)
+    # Slots that keep the graph's value where the request has its default.
+    if_asked: tuple[Text, ...] = Field(default=(), max_length=100)
 
     @field_validator("slots", mode="before")
     @classmethod
@@ -58,7 +65,7 @@ class Workflow(StrictModel):
 
     def targets(self, slot: str) -> list[Target]:
         """Return the targets of a slot; empty if the template does not have it."""
-        return [Target.read(text) for text in self.slots.get(slot, ())]
+        return [Target.read(text, self.graph) for text in self.slots.get(slot, ())]
 
     @property
     def output_node(self) -> str:

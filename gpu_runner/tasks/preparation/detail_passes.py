@@ -55,7 +55,7 @@ def _detailing(store: ModelStore, run_request: RunRequest, part: DetailPass) -> 
 def _model(
     store: ModelStore, run_request: RunRequest, part: DetailPass, request: GenerationRequest
 ) -> LoadedCheckpoint:
-    file = run_request.file("checkpoint", part.checkpoint) if part.checkpoint else run_request.checkpoint
+    file = run_request.file("checkpoint", part.checkpoint) if part.checkpoint else run_request.checkpoint_file
     changes = {"request": request, "checkpoint": file}
     return Models.of(store, run_request.model_copy(update=changes)).checkpoint
 

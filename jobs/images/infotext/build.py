@@ -7,7 +7,7 @@ import json
 from gpu_runner.protocol import GenerationRequest, ModelName
 from jobs.models import Job
 
-from . import image_fields, model_fields, sampling_fields
+from . import image_fields, model_fields, sampling_fields, workflow_fields
 from .controlnet_fields import control_parameters
 from .detail_fields import detail_parameters
 
@@ -21,7 +21,7 @@ def infotext(job: Job, request: GenerationRequest, index: int, regions_left_out:
     lines = [request.prompt]
     if request.negative_prompt:
         lines.append(f"Negative prompt: {request.negative_prompt}")
-    parameters = _parameters(job, request, index)
+    parameters = _parameters(job, request, index) | workflow_fields.pairs(job.workflow, request)
     if regions_left_out:
         parameters["ADetailer regions left out"] = regions_left_out
     lines.append(", ".join(_pair(key, value) for key, value in parameters.items() if value is not None))
@@ -62,7 +62,7 @@ def _parameters(job: Job, request: GenerationRequest, index: int) -> dict[str, o
         "Face restoration": request.face_restoration.model if request.face_restoration else None,
         "Size": f"{request.width}x{request.height}",
         "Model hash": job.checkpoint_sha256[:10] or None,
-        "Model": job.checkpoint.name,
+        "Model": job.checkpoint.name if job.checkpoint else None,
         **model_fields.vae_pairs(request, job.files),
         **sampling_fields.variation(request, index),
         "Denoising strength": image_fields.strength(request),
@@ -82,7 +82,10 @@ def _parameters(job: Job, request: GenerationRequest, index: int) -> dict[str, o
 
 def _embedding_hashes(job: Job, request: GenerationRequest) -> str | None:
     files = {name: job.files[ModelName("embedding", name).key] for name in request.embeddings}
-    return ", ".join(f"{name}: {file['sha256'][:12]}" for name, file in files.items()) or None
+    hashes = {
+        name: file["sha256"][:12] for name, file in files.items()
+    }  # empty: only a ComfyUI server has it
+    return ", ".join(f"{name}: {digest}" for name, digest in hashes.items() if digest) or None
 
 
 def _emphasis(request: GenerationRequest) -> str | None:

@@ -16,7 +16,7 @@ def vae(request: GenerationRequest, files: Files) -> tuple[str | None, str | Non
     if not request.vae:
         return None, None
     file = files[ModelName("vae", request.vae).key]
-    return PurePosixPath(file["path"]).name, file["sha256"][:SHORT]
+    return PurePosixPath(file["path"]).name, file["sha256"][:SHORT] or None
 
 
 def vae_pairs(request: GenerationRequest, files: Files) -> dict[str, object]:
@@ -40,7 +40,8 @@ def _refiner(request: GenerationRequest, files: Files) -> dict[str, object]:
 def _lora_hashes(request: GenerationRequest, files: Files) -> str | None:
     second = (request.hires.loras if request.hires else None) or ()
     names = dict.fromkeys(lora.name for lora in (*request.loras, *second))
-    return ", ".join(f"{name}: {_lora_hash(files[ModelName('lora', name).key])}" for name in names) or None
+    hashes = {name: _lora_hash(files[ModelName("lora", name).key]) for name in names}
+    return ", ".join(f"{name}: {digest}" for name, digest in hashes.items() if digest) or None
 
 
 def _lora_hash(file: Mapping[str, str]) -> str:

@@ -50,6 +50,16 @@ def letterings(
     return [*own, replace(required, corner=free)]
 
 
+def override_warning(source: BusinessSource, request: GenerationRequest, given: str) -> str:
+    """What is returned for ``given``, a field of a request that asks for no label; empty if there is none.
+
+    In ASCII, because dialects return it in a header.
+    """
+    if not source.has_explicit_label or not is_generated(request):
+        return ""
+    return f"{given} is overridden: the images of this source have a visible label"
+
+
 def of_source(source: BusinessSource) -> Lettering:
     height = source.label_height or settings.LABEL_HEIGHT
     return Lettering(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from django.db.models import QuerySet
@@ -28,11 +28,24 @@ NUMBER = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?:(\w+)-)?(
 
 @dataclass(frozen=True)
 class Origin:
-    """An output that an image is, or looks like. ``distance``: of the perceptual hashes, in bits of 64."""
+    """An output that an image is, or looks like. ``distance``: of the perceptual hashes, in bits of 64.
+
+    ``same_file``: the image's file is the stored one, or a labeled copy of it, byte by byte. ``visible_texts``: what was
+    drawn on that file, or else on the output, when it was stored; None: not recorded.
+    """
 
     output: Output
     found_by: str
     distance: int = 0
+    same_file: bool = False
+    visible_texts: list[str] | None = None
+
+    def with_file(self, sha256: str) -> Origin:
+        """Compared with a file by its SHA-256."""
+        kinds = (OutputKind.IMAGE, OutputKind.MARKED)
+        same = Output.objects.filter(job=self.output.job_id, kind__in=kinds, sha256=sha256).first()
+        texts = (same or self.output).visible_texts
+        return replace(self, same_file=same is not None, visible_texts=texts)
 
 
 def perceptual_hash(image: Image.Image) -> int:

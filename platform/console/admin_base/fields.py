@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from django import forms
 from django.db.models import Field
+from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 from django.utils.text import capfirst
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 
 class LinesField(forms.CharField):
@@ -26,6 +29,34 @@ class LinesField(forms.CharField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return bool((initial or []) != self.to_python(data))
+
+
+class IndentedJSONField(forms.JSONField):
+    """JSON that is shown indented, in letters of one width, in its own alphabet."""
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, InvalidJSONInput):
+            return value
+        return json.dumps(value, indent=2, ensure_ascii=False, cls=self.encoder)
+
+
+class JSONWidget(UnfoldAdminTextareaWidget):
+    def __init__(self, attrs: Any = None) -> None:
+        super().__init__({"rows": 16, "spellcheck": "false", "autocapitalize": "off", **(attrs or {})})
+        self.attrs["class"] += " at-json"
+
+
+class WordsField(LinesField):
+    """List of words, separated by commas."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        words = value if isinstance(value, list) else re.split(r"[,，\n]", str(value or ""))
+        return list(dict.fromkeys(word.strip() for word in words if word.strip()))
 
 
 class LabeledAutocomplete(ModelAdmin):

@@ -54,11 +54,19 @@ class Cursor:
         )
 
 
+def end_of_window(rows: QuerySet[Any], size: int) -> Cursor | None:
+    """The last of the newest ``size`` rows; None if there are no older ones."""
+    newest = rows.order_by("-created_at", "-pk").values_list("created_at", "pk")
+    last = list(newest[size - 1 : size + 1])
+    return Cursor(last[0][0], str(last[0][1])) if len(last) == 2 else None
+
+
 class KeysetPages(Paginator):
     """Paginator of one page, with the links to the newest, the newer and the older page."""
 
     template_name = "console/keyset_pages.html"
     newest = newer = older = ""
+    searched_until: datetime | None = None  # the page is incomplete: only rows up to here were searched
 
 
 class KeysetChangeList(ChangeList):
@@ -109,5 +117,9 @@ class KeysetChangeList(ChangeList):
         return found[:page_size], not self.older_than, len(found) <= page_size
 
     def _link(self, name: str, row: Any) -> str:
-        link: str = self.get_query_string({name: str(Cursor.of(row))}, remove=[OLDER, NEWER])
+        return self.link_to(name, Cursor.of(row))
+
+    def link_to(self, name: str, cursor: Cursor) -> str:
+        """URL of the page that begins after (OLDER) or ends before (NEWER) the cursor, with search and filters."""
+        link: str = self.get_query_string({name: str(cursor)}, remove=[OLDER, NEWER])
         return link

@@ -13,7 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from access.models import BusinessSource
-from jobs.models import Job, Lane, Runner, State
+from jobs.models import Job, Lane, Output, OutputKind, Runner, State
 from jobs.models.callback import Callback, CallbackState
 from jobs.scheduling.queue_snapshot import SEEN_WITHIN
 from models_registry.models import ModelFile
@@ -21,6 +21,7 @@ from models_registry.models import ModelFile
 RECENT = timedelta(minutes=15)
 MAX_SAMPLE = 1000  # newest ended jobs from which throughput and waiting times are computed
 DAY = timedelta(days=1)
+LAST_IMAGES = 12
 
 Sources = QuerySet[BusinessSource] | None  # None: all sources
 
@@ -145,3 +146,14 @@ def undelivered_callbacks(sources: Sources, now: datetime) -> UndeliveredCallbac
         callbacks.filter(state=CallbackState.PENDING, attempts__gt=0).count(),
         callbacks.filter(state=CallbackState.DEAD, created_at__gte=now - DAY).count(),
     )
+
+
+def last_images(sources: Sources) -> list[Output]:
+    """The first image of each of the newest succeeded jobs, at most LAST_IMAGES; some may have been deleted."""
+    succeeded = _of(Job.objects.filter(state=State.SUCCEEDED), sources).order_by("-created_at", "-pk")
+    newest = list(succeeded.values_list("pk", flat=True)[:LAST_IMAGES])
+    first = Output.objects.filter(job__in=newest, kind=OutputKind.IMAGE, index=0).select_related(
+        "job__source"
+    )
+    fields = ("index", "nsfw", "job__created_at", "job__source__name", "job__source__title")
+    return list(first.only(*fields).order_by("-job__created_at", "-job__pk"))

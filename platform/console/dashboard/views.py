@@ -21,11 +21,13 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from access.tenancy import visible_sources
 from console.models import HourlyFigures
-from console.roles import VIEW_COSTS
+from console.roles import VIEW_COSTS, VIEW_IMAGES
 from jobs.models import Runner, State
 from jobs.scheduling.replaced_processes import replaced_since
 
-from . import live_figures
+from . import alerts, live_figures
+from .alerts import Alert
+from .first_steps import next_steps
 from .live_figures import Sources
 
 HOURS = 24
@@ -41,7 +43,7 @@ GRAY = "#6b7280"  # readable on white and on black
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Extend the context of the admin's index page (UNFOLD["DASHBOARD_CALLBACK"])."""
-    return context | figures(request)
+    return context | figures(request) | {"next_steps": next_steps(request)}
 
 
 def live(request: HttpRequest) -> HttpResponse:
@@ -59,12 +61,24 @@ def figures(request: HttpRequest) -> dict[str, Any]:
     if may("jobs.view_callback"):
         shown["undelivered"] = live_figures.undelivered_callbacks(sources, now)
     if may("jobs.view_runner") and sources is None:
-        runners = Runner.objects.order_by("name").defer("token", "nodes")
+        runners = list(Runner.objects.order_by("name").defer("token", "nodes", "file_lists"))
         shown["runners"] = list(live_figures.runner_loads(runners))
         shown["replacements"] = replaced_since(now - live_figures.DAY)
+        shown["alerts"] = _alerts(shown, runners, now)
     if may(VIEW_COSTS):
         shown |= _cost_figures(sources, now)
+    if request.user.has_perms(VIEW_IMAGES):
+        shown["last_images"] = live_figures.last_images(sources)
     return shown
+
+
+def _alerts(shown: dict[str, Any], runners: Iterable[Runner], now: datetime) -> list[Alert]:
+    """What needs an operator, the urgent ones first."""
+    found = [*alerts.of_runners(runners, shown.get("queued", 0), now), *alerts.of_disk()]
+    if "undelivered" in shown:
+        found += alerts.of_callbacks(shown["undelivered"])
+    found += [*alerts.of_failures(now), *alerts.of_leases(now)]
+    return sorted(found, key=lambda alert: not alert.is_urgent)
 
 
 def _job_figures(sources: Sources, now: datetime) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from django.core.exceptions import BadRequest
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from console.admin_base.keyset_pagination import Cursor
+from console.admin_base.keyset_pagination import Cursor, end_of_window
 from jobs.models import Job, Output
 
 from .filters import GalleryFilters
@@ -83,7 +83,7 @@ def page_of(filters: GalleryFilters, after: Position | None) -> Page:
     found: list[Output] = []
     end: Cursor | None = None
     for size in WINDOWS:
-        end = _end_of_window(jobs, size)
+        end = end_of_window(jobs, size)
         window = jobs if end is None else jobs.filter(created_at__gte=end.at).exclude(end.older)
         found = _images(filters.narrowed(window), outputs)
         if len(found) > PAGE_SIZE or end is None:
@@ -92,12 +92,6 @@ def page_of(filters: GalleryFilters, after: Position | None) -> Page:
         return Page(found[:PAGE_SIZE], Position.of(found[PAGE_SIZE - 1]), is_first=after is None)
     older = None if end is None else Position(end, ALL_OF_JOB)
     return Page(found, older, is_cut=end is not None, is_first=after is None)
-
-
-def _end_of_window(jobs: QuerySet[Job], size: int) -> Cursor | None:
-    """The last of the newest ``size`` jobs; None if there are no older ones."""
-    last = list(_newest(jobs).only("created_at")[size - 1 : size + 1])
-    return Cursor.of(last[0]) if len(last) == 2 else None
 
 
 def _images(jobs: QuerySet[Job], outputs: QuerySet[Output]) -> list[Output]:

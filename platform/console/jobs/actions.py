@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -23,6 +24,7 @@ from jobs.models import Job, State
 from jobs.models.callback import Callback, CallbackState
 from jobs.outbound.callbacks import outbox
 
+BACK = "back"  # in the URL of an action: "list" leads back to the list
 REPLAYABLE = frozenset({CallbackState.DELIVERED, CallbackState.DEAD})
 
 
@@ -105,6 +107,8 @@ class JobActions(ConsoleAdmin):
         except Refused as refused:
             self.message_user(request, refused.message, messages.ERROR)
             next_job = job
+        if request.GET.get(BACK) == "list":
+            return HttpResponseRedirect(_list_of(request))
         return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[next_job.pk]))
 
     def _cancel_one(self, request: HttpRequest, job: Job) -> Job:
@@ -153,6 +157,12 @@ class JobActions(ConsoleAdmin):
         self.log_change(request, job, _t("Repeated as %(job)s.") % {"job": new.pk})
         self.log_change(request, new, _t("Repeats %(job)s.") % {"job": job.pk})
         return new
+
+
+def _list_of(request: HttpRequest) -> str:
+    """The list of jobs with the filters and the page that the button was pressed on."""
+    page, came_from = reverse("admin:jobs_job_changelist"), urlsplit(request.headers.get("Referer", ""))
+    return f"{page}?{came_from.query}" if came_from.path == page and came_from.query else page
 
 
 def note_of(request: HttpRequest) -> str:

@@ -11,6 +11,7 @@ from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch, QuerySet
+from django.db.models.functions import Left
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -25,7 +26,8 @@ from unfold.decorators import display
 from access.tenancy import visible_sources
 from console.admin_base.base import ReadOnly
 from console.admin_base.choice_filters import SourceChoiceFilter
-from console.admin_base.keyset_pagination import KeysetChangeList
+from console.jobs.actions import BACK, may_cancel
+from console.jobs.job_list import JobChangeList, table_only
 from console.jobs.reproduction import Reproductions
 from jobs.models import Job, JobInput, Output, OutputKind, State
 from jobs.selectors import search
@@ -33,6 +35,7 @@ from jobs.selectors import search
 from . import compare, filters, images, live, page
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+ERROR_LENGTH = 120  # characters of an error message in the list
 
 
 @admin.register(Job)
@@ -47,8 +50,10 @@ class JobAdmin(ReadOnly, Reproductions):
         "checkpoint",
         "duration",
         "price",
+        "error",
         "created_at",
     ]
+    list_before_template = "admin/jobs/job/refresh.html"
     list_display_links = ["short_id"]
     list_filter = [
         filters.StateFilter,
@@ -66,13 +71,22 @@ class JobAdmin(ReadOnly, Reproductions):
     sortable_by = ()
     show_facets = ShowFacets.NEVER
     search_fields = ["external_id"]  # enables the search box; get_search_results below implements the search
-    search_help_text = _("Job id, external id or error code")
+    search_help_text = _("Job id, external id, error code or words of the prompt")
 
     class Media:
         css = {"all": ["console/jobs.css"]}
+        js = ["console/job_list.js"]
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
-        return KeysetChangeList
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
+        return JobChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        response: HttpResponse = table_only(request, super().changelist_view(request, extra_context))
+        return response
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        shown = list(super().get_list_display(request))
+        return [*shown, "cancel_button"] if self.has_operate_permission(request) else shown
 
     def get_list_filter(self, request: HttpRequest) -> list[Any]:
         if visible_sources(request.user) is None:
@@ -83,8 +97,10 @@ class JobAdmin(ReadOnly, Reproductions):
         # Large fields are needed by the job's own page only; the secrets of keys and runners by no page.
         jobs = super().get_queryset(request).select_related("source", "key", "checkpoint", "runner")
         long = ("received", "request", "findings", "environment", "error_message", "checkpoint__metadata")
-        return jobs.defer(*long, "key__secret", "key__session_token", "runner__token").prefetch_related(
-            FIRST_IMAGE
+        return (
+            jobs.defer(*long, "key__secret", "key__session_token", "runner__token")
+            .annotate(error_start=Left("error_message", ERROR_LENGTH))
+            .prefetch_related(FIRST_IMAGE)
         )
 
     def get_search_results(
@@ -123,6 +139,27 @@ class JobAdmin(ReadOnly, Reproductions):
     @display(description=_("cost"))
     def price(self, job: Job) -> str:
         return number_format(job.cost if job.is_terminal else job.cost_estimate, 2)
+
+    @display(description=_("error"))
+    def error(self, job: Job) -> SafeString | str:
+        if not job.error_code:
+            return "–"
+        text = job.error_start  # type: ignore[attr-defined]
+        cut = "…" if len(text) == ERROR_LENGTH else ""
+        return format_html('<code>{}</code> <span class="job-reason">{}{}</span>', job.error_code, text, cut)
+
+    @display(description=_("action"))
+    def cancel_button(self, job: Job) -> SafeString | str:
+        if not may_cancel(job):
+            return "–"
+        # Submits the form of the list, which has the CSRF token, to the URL of the job.
+        return format_html(
+            '<button class="job-button" formaction="{}?{}" aria-label="{}">{}</button>',
+            reverse("admin:jobs_job_do", args=[job.pk, "cancel"]),
+            f"{BACK}=list",
+            _("Cancel job %(id)s") % {"id": str(job.pk)[:8]},
+            _("Cancel"),
+        )
 
     # One job ----------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
@@ -12,15 +13,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from access.internal_source import internal_source
 from access.models import BusinessSource
+from access.tenancy import is_tenant
 from console.admin_base.action_form import ActionForm, action_page
 from console.admin_base.base import ConsoleAdmin, ReadOnly
 from jobs.errors import Refused
 from jobs.model_intake.submission import KINDS, MAX_NAME, IntakeRequest, submit
+from jobs.model_intake.worker import cancel
 from jobs.models import IntakeState, ModelIntake
 from jobs.outbound.policy import MAX_URL
 from models_registry.models import Kind
@@ -28,12 +30,8 @@ from models_registry.models import Kind
 from .permissions import may
 
 DIALECT = "console"
-BADGES = {
-    IntakeState.READY: "success",
-    IntakeState.FAILED: "danger",
-    IntakeState.QUEUED: "info",
-    IntakeState.RUNNING: "info",
-}
+BADGES = {IntakeState.READY: "at-ready", IntakeState.FAILED: "at-problem"}
+MAX_LIVE = 100  # newest intakes whose cells the list refreshes
 
 
 class IntakeForm(ActionForm):
@@ -111,6 +109,9 @@ class LoadFromUrlMixin(ConsoleAdmin):
 @admin.register(ModelIntake)
 class ModelIntakeAdmin(ReadOnly, ConsoleAdmin):
     source_path = "source"
+    list_before_template = "admin/jobs/modelintake/live.html"
+    change_form_outer_before_template = "admin/jobs/modelintake/live.html"
+    actions = ["cancel"]
     list_display = [
         "name",
         "badge",
@@ -118,7 +119,7 @@ class ModelIntakeAdmin(ReadOnly, ConsoleAdmin):
         "source",
         "requested_by",
         "received",
-        "error",
+        "reason",
         "created_at",
         "finished_at",
     ]
@@ -130,7 +131,7 @@ class ModelIntakeAdmin(ReadOnly, ConsoleAdmin):
         "name",
         "title",
         "badge",
-        "error",
+        "reason",
         "kind_label",
         "from_address",
         "source",
@@ -144,11 +145,43 @@ class ModelIntakeAdmin(ReadOnly, ConsoleAdmin):
         "started_at",
         "finished_at",
     ]
-    readonly_fields = ["badge", "kind_label", "from_address", "received", "model_file"]
+    readonly_fields = ["badge", "reason", "kind_label", "from_address", "received", "model_file"]
 
-    @display(description=gettext_lazy("state"), label=BADGES)
-    def badge(self, intake: ModelIntake) -> tuple[str, str]:
-        return intake.state, str(IntakeState(intake.state).label)
+    class Media:
+        js = ["console/live.js"]
+
+    def get_urls(self) -> list[URLPattern]:
+        live = self.admin_site.admin_view(self.live)
+        return [path("live/", live, name="jobs_modelintake_live"), *super().get_urls()]
+
+    def live(self, request: HttpRequest) -> HttpResponse:
+        """Cells of the newest intakes, by which live.js replaces those on the page."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        newest = self.get_queryset(request).order_by("-created_at")[:MAX_LIVE]
+        cells = (self.badge, self.received, self.reason)
+        return HttpResponse("".join(cell(intake) for intake in newest for cell in cells))
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        """As for loading: operators who may add model files."""
+        return request.user.has_perm("models_registry.add_modelfile") and not is_tenant(request.user)
+
+    @admin.action(description=gettext_lazy("Cancel"), permissions=["cancel"])
+    def cancel(self, request: HttpRequest, intakes: QuerySet[ModelIntake]) -> None:
+        cancelled = [intake for intake in intakes if cancel(intake)]
+        for intake in cancelled:
+            self.log_change(request, intake, "cancelled")
+        self.message_user(request, _("Cancelled: %d") % len(cancelled))
+
+    @admin.display(description=gettext_lazy("state"), ordering="state")
+    def badge(self, intake: ModelIntake) -> SafeString:
+        state = IntakeState(intake.state)
+        cell = '<span id="intake-{}-state" class="at-badge {}">{}</span>'
+        return format_html(cell, intake.pk, BADGES.get(state, ""), state.label)
+
+    @admin.display(description=gettext_lazy("error"), ordering="error")
+    def reason(self, intake: ModelIntake) -> SafeString:
+        return format_html('<span id="intake-{}-error">{}</span>', intake.pk, intake.error or "–")
 
     @admin.display(description=gettext_lazy("kind"), ordering="kind")
     def kind_label(self, intake: ModelIntake) -> str:
@@ -159,11 +192,15 @@ class ModelIntakeAdmin(ReadOnly, ConsoleAdmin):
         return intake.address
 
     @admin.display(description=gettext_lazy("received"))
-    def received(self, intake: ModelIntake) -> str:
-        received = filesizeformat(intake.received_bytes)
-        if not intake.total_bytes:
-            return received
-        return _("%(part)s of %(whole)s") % {"part": received, "whole": filesizeformat(intake.total_bytes)}
+    def received(self, intake: ModelIntake) -> SafeString:
+        text = filesizeformat(intake.received_bytes)
+        share: SafeString | str = ""
+        if intake.total_bytes:
+            text = _("%(part)s of %(whole)s") % {"part": text, "whole": filesizeformat(intake.total_bytes)}
+            percent = min(100, 100 * intake.received_bytes // intake.total_bytes)
+            bar = '<span class="at-bar" aria-hidden="true"><span style="width: {}%"></span></span> '
+            share = format_html(bar, percent)
+        return format_html('<span id="intake-{}-received">{}{}</span>', intake.pk, share, text)
 
     @admin.display(description=gettext_lazy("model file"))
     def model_file(self, intake: ModelIntake) -> SafeString | str:

@@ -10,51 +10,84 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
+from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminSelectWidget
 
+from access.models import BusinessSource
 from access.tenancy import is_tenant
-from console.admin_base.fields import LinesField
+from console.admin_base.fields import LinesField, WordsField
+from console.roles import VIEW_IMAGES
+from gpu_runner.protocol import sampler_catalog
+from jobs.models import Runner
 from models_registry.models import (
     KINDS_WITH_DEFAULT,
     Checkpoint,
+    CommercialUse,
     ControlNet,
     Detector,
+    DiffusionModel,
     Embedding,
     FaceDetector,
     FaceRestorer,
     Lora,
     Matting,
+    ModelCover,
     ModelFile,
     NsfwDetector,
     Preprocessor,
     Tagger,
     TextDetector,
+    TextEncoder,
     Upscaler,
     Vae,
 )
 
+from .files.bulk import BulkMixin
+from .files.cards import CardsMixin, TagFilter, prepare_cards
+from .files.covers import CoverMixin
+from .files.remedies import remedy
 from .intakes import LoadFromUrlMixin
 from .sample_images import SampleMixin, thumbnail_urls
 from .scan_button import ScanMixin
 from .tenant_view import TenantViewMixin
 from .upload import UploadMixin
-from .usage import runners_with_loaded, usage_of
+from .usage import load_times, runners_with_loaded, usage_of, versions_of
 
-EDITABLE = [
-    "name",
-    "aliases",
-    "enabled",
-    "is_default",
-    "licence",
+USE = ["name", "aliases", "enabled", "is_default", "cost_multiplier", "allowed_sources"]
+CARD = [
+    "description",
+    "author",
+    "base",
+    "version_of",
+    "tags",
     "trigger_words",
-    "cost_multiplier",
-    "allowed_sources",
+    "licence",
+    "commercial_use",
 ]
+EDITABLE = [*USE, *CARD]
+DEFAULTS = [
+    "default_steps",
+    "default_guidance_scale",
+    "default_sampler",
+    "default_scheduler",
+    "default_width",
+    "default_height",
+    "default_clip_skip",
+    "default_negative_prompt",
+    "prompt_prefix",
+]
+SIZE = {"default_width", "default_height"}
 TRAINING = ["prediction_type", "zero_terminal_snr"]
 SCANNED = ["kind", "family", "path", "size", "whole_hash", "tensors_sha256", "legacy_hash", "metadata"]
 LORA_PARTS = ["left_out", "bundled_embeddings"]
+GROUPS: list[tuple[str | Promise, list[str]]] = [
+    (_("Card"), CARD),
+    (_("Defaults of requests"), DEFAULTS),
+    (_("Training"), TRAINING),
+]
 STATE = ["missing_since", "present_on", "problem", "created_at", "scanned_at"]
 
 
@@ -70,12 +103,30 @@ class ModelFileForm(forms.ModelForm):
         help_text=_("Other names under which clients may request this file, one per line."),
     )
 
+    tags = WordsField(label=_("Tags"), required=False, help_text=_("Separated by commas."))
+
     def clean_name(self) -> str:
         # kind is not a field of the form, so Django does not validate the unique constraint on kind and name.
         name = self.cleaned_data["name"]
         if ModelFile.objects.filter(kind=self.instance.kind, name=name).exclude(pk=self.instance.pk).exists():
             raise forms.ValidationError(_("Another file of this kind already has this name."))
         return name
+
+
+class CheckpointForm(ModelFileForm):
+    default_sampler = forms.ChoiceField(
+        label=_("Default sampler"),
+        required=False,
+        choices=[("", "–"), *((entry.name, entry.name) for entry in sampler_catalog.SAMPLERS)],
+        widget=UnfoldAdminSelectWidget,
+    )
+    default_scheduler = forms.ChoiceField(
+        label=_("Default scheduler"),
+        required=False,
+        choices=[("", "–"), *((entry.label, entry.label) for entry in sampler_catalog.SCHEDULERS)],
+        widget=UnfoldAdminSelectWidget,
+        help_text=_("Used together with the default sampler, if a request names neither."),
+    )
 
 
 @admin.register(
@@ -90,9 +141,13 @@ class ModelFileForm(forms.ModelForm):
     TextDetector,
     Tagger,
     Detector,
+    DiffusionModel,
+    TextEncoder,
     Preprocessor,
 )
-class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, LoadFromUrlMixin, SampleMixin):
+class SingleKindAdmin(
+    CardsMixin, BulkMixin, CoverMixin, TenantViewMixin, ScanMixin, UploadMixin, LoadFromUrlMixin, SampleMixin
+):
     """Model files of one kind."""
 
     form = ModelFileForm
@@ -106,21 +161,24 @@ class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, LoadFromUrlMixin,
         "size",
         "short_hash",
         "enabled",
-        "is_default",
+        "default_mark",
+        "commercial_use",
         "loaded_on",
         "missing_since",
-        "problem",
+        "problem_and_remedy",
     ]
     list_display_links = ["name"]
     list_filter = [
         "family",
         "enabled",
         ("missing_since", admin.EmptyFieldListFilter),
+        "commercial_use",
+        TagFilter,
         "runners",
         "allowed_sources",
     ]
-    search_fields = ["name", "path", "sha256"]
-    actions = ["enable", "disable", "make_default"]
+    search_fields = ["name", "path", "sha256", "author", "version_of", "trigger_words"]
+    actions = ["enable", "disable", "make_default", "change_several", "inspect_again"]
     change_list_template = "admin/models_registry/change_list.html"
     change_form_outer_before_template = "admin/models_registry/model_overview.html"
 
@@ -133,9 +191,26 @@ class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, LoadFromUrlMixin,
         kind = self.model.KIND or (obj.kind if obj else "")
         return fields if kind in KINDS_WITH_DEFAULT else _without_default(fields)
 
+    def get_fieldsets(self, request: HttpRequest, obj: ModelFile | None = None) -> Any:
+        names = list(self.get_fields(request, obj))
+        if is_tenant(request.user):
+            return [(None, {"fields": names})]
+        groups = [(title, [name for name in group if name in names]) for title, group in GROUPS]
+        scanned = [
+            name for name in names if name not in {*USE, *(name for _t, group in groups for name in group)}
+        ]
+        groups = [(None, [name for name in names if name in USE]), *groups, (_("File"), scanned)]
+        return [(title, {"fields": group}) for title, group in groups if group]
+
+    def rows_of(self, sources: QuerySet[BusinessSource], rows: QuerySet[Any]) -> QuerySet[Any]:
+        rows = super().rows_of(sources, rows)
+        if sources.filter(commercial_models_only=False).exists():
+            return rows
+        return rows.filter(commercial_use=CommercialUse.YES)
+
     def get_list_display(self, request: HttpRequest) -> Sequence[Any]:
         columns = super().get_list_display(request)
-        return columns if self._has_default else _without_default(columns)
+        return columns if self._has_default else [name for name in columns if name != "default_mark"]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = super().get_actions(request)
@@ -155,8 +230,16 @@ class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, LoadFromUrlMixin,
         changelist = super().get_changelist_instance(request)
         files = list(changelist.result_list)
         thumbnails, loaded = thumbnail_urls(files), runners_with_loaded(files)
+        on_runners = set(
+            Runner.own_files.through.objects.filter(modelfile__in=files).values_list(
+                "modelfile_id", flat=True
+            )
+        )
         for file in files:
             file.sample_url, file.loaded_on = thumbnails.get(file.pk, ""), loaded.get(file.pk, [])
+            missing = file.missing_since is not None and file.pk not in on_runners
+            file.needs_attention = file.enabled and (bool(file.problem) or missing)
+        prepare_cards(files, {} if is_tenant(request.user) else thumbnails)
         changelist.result_list = files
         return changelist
 
@@ -168,10 +251,16 @@ class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, LoadFromUrlMixin,
         if file is not None and self.has_view_permission(request, file) and not is_tenant(request.user):
             context |= self.sample_context(request, file)
             loaded_on = runners_with_loaded([file]).get(file.pk, [])
-            context |= {"file": file, "usage": usage_of(file), "loaded_on": loaded_on}
+            may_see_images = request.user.has_perms(VIEW_IMAGES)
+            context |= {"file": file, "usage": usage_of(file, with_images=may_see_images)}
+            context |= {"loaded_on": loaded_on, "load_times": load_times(file), "remedy": remedy(file)}
+            context |= {"cover": ModelCover.objects.filter(file=file).defer("jpeg").first()}
+            context |= {"may_change": self.has_change_permission(request), "versions": versions_of(file)}
         return super().change_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: ModelFile, form: Any, change: bool) -> None:
+        edited = set(form.changed_data)
+        obj.mark_edited(edited | SIZE if edited & SIZE else edited)
         super().save_model(request, obj, form, change)
         if obj.is_default:
             obj.become_default()
@@ -188,6 +277,16 @@ class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, LoadFromUrlMixin,
             '<img src="{}" alt="" loading="lazy" width="48" height="48" class="object-cover rounded-default">',
             file.sample_url,
         )
+
+    @admin.display(description=_("default"), ordering="is_default")
+    def default_mark(self, file: ModelFile) -> str:
+        return str(_("default")) if file.is_default else "–"
+
+    @admin.display(description=_("problem"), ordering="problem")
+    def problem_and_remedy(self, file: Any) -> SafeString | str:
+        if not (file.problem or file.remedy):
+            return "–"
+        return format_html("{} <strong>{}</strong>", file.problem, file.remedy)
 
     @admin.display(description=_("loaded on"))
     def loaded_on(self, file: Any) -> str:
@@ -227,7 +326,8 @@ class SingleKindAdmin(TenantViewMixin, ScanMixin, UploadMixin, LoadFromUrlMixin,
 
 @admin.register(Checkpoint)
 class CheckpointAdmin(SingleKindAdmin):
-    fields = [*EDITABLE, *TRAINING, *SCANNED, "without_vae", "instruct", *STATE]
+    form = CheckpointForm
+    fields = [*EDITABLE, *DEFAULTS, *TRAINING, *SCANNED, "without_vae", "instruct", *STATE]
     readonly_fields = [*SingleKindAdmin.readonly_fields, "without_vae", "instruct"]
 
 
@@ -243,3 +343,18 @@ class ModelFileAdmin(SingleKindAdmin):
 
     list_display = ["sample", "name", "kind", *SingleKindAdmin.list_display[2:]]
     list_filter = ["kind", *SingleKindAdmin.list_filter]
+
+    def get_fields(self, request: HttpRequest, obj: ModelFile | None = None) -> Sequence[Any]:
+        fields = super().get_fields(request, obj)
+        return [*fields, *DEFAULTS] if _is_checkpoint(obj) and not is_tenant(request.user) else fields
+
+    def get_form(
+        self, request: HttpRequest, obj: ModelFile | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        if _is_checkpoint(obj):
+            kwargs["form"] = CheckpointForm
+        return super().get_form(request, obj, change, **kwargs)
+
+
+def _is_checkpoint(file: ModelFile | None) -> bool:
+    return file is not None and file.kind == Checkpoint.KIND

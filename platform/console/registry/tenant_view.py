@@ -12,8 +12,21 @@ from access.models import BusinessSource
 from access.tenancy import is_tenant
 from console.admin_base.base import ConsoleAdmin
 
-LIST_DISPLAY = ("name", "family", "size", "short_hash", "is_default")
-FIELDS = ("name", "kind", "family", "size", "whole_hash", "licence", "trigger_words", "cost_multiplier")
+LIST_DISPLAY = ("name", "family", "size", "short_hash", "default_mark")
+FIELDS = (
+    "name",
+    "kind",
+    "family",
+    "description",
+    "author",
+    "tags",
+    "trigger_words",
+    "licence",
+    "commercial_use",
+    "size",
+    "whole_hash",
+    "cost_multiplier",
+)
 
 
 class TenantViewMixin(ConsoleAdmin):

@@ -16,6 +16,14 @@ from jobs.execution.runner_client import RunnerClient, RunnerError
 from jobs.models import Backend, Runner
 from models_registry.models import WorkflowRule, WorkflowTemplate
 
+COST = [
+    "cost_steps",
+    "cost_megapixels",
+    "cost_factor",
+    "cost_per_second",
+    "cost_max_seconds",
+    "cached_share",
+]
 MAX_PROBLEMS_SHOWN = 5  # per template and runner
 
 
@@ -30,7 +38,10 @@ class WorkflowTemplateAdmin(ConsoleAdmin):
     list_display = ["name", "purpose", "enabled"]
     list_filter = ["enabled", "purpose"]
     search_fields = ["name"]
-    fields = ["name", "enabled", "purpose", "graph", "slots"]
+    fieldsets = [
+        (None, {"fields": ["name", "enabled", "purpose", "graph", "slots", "without_slot", "if_asked"]}),
+        (gettext_lazy("Cost"), {"fields": COST}),
+    ]
     actions = ["check_on_runners"]
     save_as = True
 

@@ -23,7 +23,8 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
 from console.admin_base.base import ConsoleAdmin, ConsoleChangeList
 from console.dashboard.live_figures import RunnerLoad, runner_loads
 from jobs.execution.runner_client import RunnerBusy, RunnerClient, RunnerError
-from jobs.models import Runner
+from jobs.execution.runner_monitor import look_at
+from jobs.models import Backend, Runner
 
 from . import status_cells
 
@@ -39,10 +40,28 @@ class RunnerForm(forms.ModelForm):
         help_text=gettext_lazy("Empty: unchanged. Runners without a token use RUNNER_TOKEN."),
     )
 
+    new_server_secret = forms.CharField(
+        label=gettext_lazy("new ComfyUI secret"),
+        required=False,
+        max_length=4000,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text=gettext_lazy(
+            "Empty: unchanged. For user and password: user:password. Encrypted in the database."
+        ),
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for field in self.fields.values():  # capitalized, as model forms do for their own fields
             field.label = capfirst(field.label)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if secret := cleaned.get("new_server_secret"):
+            self.instance.server_secret = secret
+        if cleaned.get("server_scheme") and not self.instance.server_secret:
+            self.add_error("new_server_secret", gettext_lazy("This authentication needs a secret."))
+        return cleaned
 
     def save(self, commit: bool = True) -> Any:
         if token := self.cleaned_data.get("new_token"):
@@ -65,8 +84,12 @@ CONNECTION = [
     "url",
     "backend",
     "new_token",
+    "server_scheme",
+    "new_server_secret",
+    "server_ca",
 ]  # changing these redirects jobs and the token to another server
-STATUS = ["state", "slots_taken", "models_loaded", "memory", "seen"]
+STATUS = ["state", "slots_taken", "models_loaded", "memory", "server_queue", "seen"]
+SECRETS = ["new_token", "new_server_secret"]
 REPORTED = ["device", "version", "own_model_files", "problem", "hand_over_lost_at", "process_replaced_at"]
 
 
@@ -79,25 +102,26 @@ class RunnerAdmin(ConsoleAdmin):
     change_form_outer_before_template = "admin/jobs/runner/buttons.html"
     fields = [*CONNECTION, "enabled", "draining", *STATUS, *REPORTED]
     readonly_fields = [*STATUS, *REPORTED]
-    actions = ["drain", "pause", "resume", "unload"]
+    actions = ["drain", "pause", "resume", "unload", "read_inventory"]
 
     class Media:
         js = ["console/live.js"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Runner]:
-        return super().get_queryset(request).defer("token", "nodes")
+        return super().get_queryset(request).defer("token", "server_secret", "nodes", "file_lists")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return RunnerChangeList
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         read_only = list(super().get_readonly_fields(request, obj))
-        return read_only if _may_register(request) else [*read_only, *CONNECTION[:-1]]
+        shown = [name for name in CONNECTION if name not in SECRETS]
+        return read_only if _may_register(request) else [*read_only, *shown]
 
     def get_fields(self, request: HttpRequest, obj: Runner | None = None) -> list[str]:
         if _may_register(request):
             return self.fields
-        return [name for name in self.fields if name != "new_token"]
+        return [name for name in self.fields if name not in SECRETS]
 
     def get_form(
         self, request: HttpRequest, obj: Runner | None = None, change: bool = False, **kwargs: Any
@@ -163,6 +187,15 @@ class RunnerAdmin(ConsoleAdmin):
             self.log_change(request, runner, "unload")
             self.message_user(request, f"{runner}: {message}", level)
 
+    @admin.action(
+        description=gettext_lazy("Read the inventory of the ComfyUI server again"), permissions=["change"]
+    )
+    def read_inventory(self, request: HttpRequest, runners: QuerySet[Runner]) -> None:
+        for runner in runners:
+            level, message = _read_inventory(runner)
+            self.log_change(request, runner, "read inventory")
+            self.message_user(request, f"{runner}: {message}", level)
+
     def _set(self, request: HttpRequest, runners: QuerySet[Runner], note: str, **fields: bool) -> None:
         for runner in runners:
             self.log_change(request, runner, note)
@@ -186,6 +219,10 @@ class RunnerAdmin(ConsoleAdmin):
     def memory(self, runner: Runner) -> SafeString | str:
         return _cell(runner, status_cells.memory)
 
+    @admin.display(description=gettext_lazy("queue of the server"))
+    def server_queue(self, runner: Runner) -> SafeString | str:
+        return _cell(runner, status_cells.queue)
+
     @admin.display(description=gettext_lazy("last seen"))
     def seen(self, runner: Runner) -> SafeString | str:
         return _cell(runner, status_cells.seen)
@@ -200,6 +237,7 @@ OPERATIONS: list[tuple[str, str | Promise]] = [
     ("pause", gettext_lazy("Pause")),
     ("resume", gettext_lazy("Resume")),
     ("unload", gettext_lazy("Unload models")),
+    ("read_inventory", gettext_lazy("Read inventory")),
 ]
 
 
@@ -214,6 +252,17 @@ def _cell(runner: Runner, cell: Callable[[RunnerLoad], SafeString]) -> SafeStrin
     return cell(load)
 
 
+def _read_inventory(runner: Runner) -> tuple[int, str]:
+    """Have the adapter read the inventory; return a message level and the message."""
+    if runner.backend != Backend.COMFYUI:
+        return messages.WARNING, _("only ComfyUI runners have an inventory")
+    try:
+        RunnerClient.of(runner).refresh_inventory()
+    except RunnerError as error:
+        return messages.ERROR, _("not read: %(reason)s") % {"reason": error}
+    return messages.SUCCESS, _("the inventory is being read")
+
+
 def _unload(runner: Runner) -> tuple[int, str]:
     """Unload the runner's models; return a message level and the message."""
     try:
@@ -222,4 +271,10 @@ def _unload(runner: Runner) -> tuple[int, str]:
         return messages.WARNING, _("models in use by running jobs are not unloaded; drain the runner first")
     except RunnerError as error:
         return messages.ERROR, _("not unloaded: %(reason)s") % {"reason": error}
+    look_at(runner)  # so that the page does not list the former models until the next poll
+    runner.refresh_from_db(fields=["loaded"])
+    if runner.loaded:
+        return messages.WARNING, _("models that are still in memory: %(count)d") % {
+            "count": len(runner.loaded)
+        }
     return messages.SUCCESS, _("models unloaded")

@@ -31,7 +31,21 @@ def models(load: RunnerLoad) -> SafeString:
 
 
 def memory(load: RunnerLoad) -> SafeString:
-    return _text(load, "memory", filesizeformat(load.runner.memory_bytes))
+    used, server = filesizeformat(load.runner.memory_bytes), load.runner.figures.get("server")
+    if not server:
+        return _text(load, "memory", used)
+    words = {
+        "used": used,
+        "free": filesizeformat(server["memory_free"]),
+        "total": filesizeformat(server["memory_total"]),
+    }
+    return _text(load, "memory", _("%(used)s used, %(free)s free of %(total)s") % words)
+
+
+def queue(load: RunnerLoad) -> SafeString:
+    """Prompts in the queue of a ComfyUI server, also those of other clients."""
+    server = load.runner.figures.get("server")
+    return _text(load, "queue", str(server["queue"]) if server else "–")
 
 
 def seen(load: RunnerLoad) -> SafeString:
@@ -50,7 +64,7 @@ def _text(load: RunnerLoad, name: str, text: str) -> SafeString:
     return format_html('<span id="runner-{}-{}">{}</span>', load.runner.pk, name, text)
 
 
-CELLS = (state, slots, models, memory, seen)
+CELLS = (state, slots, models, memory, queue, seen)
 
 
 def all_cells(loads: list[RunnerLoad]) -> SafeString:

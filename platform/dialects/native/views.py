@@ -267,7 +267,9 @@ class Models(NativeView):
     )
     def get(self, request: Request) -> Response:
         """Model files that this source may use."""
-        return json_response(listings.models(self.key.source, read_query(listings.ModelQuery, request)))
+        return json_response(
+            listings.models(self.key.source, read_query(listings.ModelQuery, request), self.key)
+        )
 
 
 class Samplers(NativeView):

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from access.models import AccessKey
 from dialects.waiting import RETRY_AFTER_S, wait_for_end
+from dialects.warning_header import warning_headers
 from jobs.admission.admit import admit, find_replay
 from jobs.execution import lifecycle
 from jobs.execution.thread_shares import NoFreeThread
@@ -22,6 +23,7 @@ from .envelope import Envelope
 from .errors import GatewayError
 from .request.json_body import Body
 from .request.submission import read_submission
+from .request.watermarks import logo_warning
 from .response import task_status
 from .response.image_data import failure_of, image_data
 
@@ -55,7 +57,7 @@ def process(context: OperationContext) -> Any:
     header ``X-Job-Id``. ServiceUnavailableTemp in the same way if too many requests of the source wait already.
     """
     job = _admitted(context, Lane.INTERACTIVE)
-    headers = {JOB_HEADER: str(job.pk)}
+    headers = _headers(context, job)
     try:
         ended = wait_for_end(context.http, job, settings.JOB_WAIT_S)
     except NoFreeThread:
@@ -72,13 +74,16 @@ def process(context: OperationContext) -> Any:
 def submit(context: OperationContext) -> Any:
     """Submit an asynchronous task."""
     job = _admitted(context, Lane.ASYNC, task_status.new_id())
-    return context.envelope.success({"task_id": job.external_id}, {JOB_HEADER: str(job.pk)})
+    return context.envelope.success({"task_id": job.external_id}, _headers(context, job))
 
 
 def result(context: OperationContext) -> Any:
     """Status and result of a task."""
     task = task_status.find(context.key, context.body)
-    return context.envelope.success(task_status.data(task, context.body, context.http))
+    warning = task_status.label_warning(task, context.body)
+    return context.envelope.success(
+        task_status.data(task, context.body, context.http), warning_headers(warning)
+    )
 
 
 def cancel(context: OperationContext) -> Any:
@@ -87,6 +92,12 @@ def cancel(context: OperationContext) -> Any:
     if task is not None:
         lifecycle.cancel(task.pk, note=CANCEL_NOTE)
     return context.envelope.success(None)
+
+
+def _headers(context: OperationContext, job: Job) -> dict[str, str]:
+    """The job's id, and a warning if the request asked for no label, but the image has one."""
+    warning = logo_warning(context.body, context.key.source, job.generation_request)
+    return {JOB_HEADER: str(job.pk), **warning_headers(warning)}
 
 
 def _admitted(context: OperationContext, lane: Lane, external_id: str = "") -> Job:

@@ -56,6 +56,7 @@ TENANT_COLUMNS = {
 SOURCE_LIMITS = {
     "burst",
     "comfyui_by_pipeline",
+    "commercial_models_only",
     "content_producer",
     "content_propagator",
     "cost_per_day",
@@ -123,12 +124,31 @@ KEY_LIMITS = {
 MODEL_FILE = {
     "aliases",
     "allowed_sources",
+    "author",
+    "base",
+    "commercial_use",
     "cost_multiplier",
+    "description",
     "enabled",
     "is_default",
     "licence",
     "name",
+    "tags",
     "trigger_words",
+    "version_of",
+}
+CHECKPOINT = MODEL_FILE | {
+    "default_clip_skip",
+    "default_guidance_scale",
+    "default_height",
+    "default_negative_prompt",
+    "default_sampler",
+    "default_scheduler",
+    "default_steps",
+    "default_width",
+    "prediction_type",
+    "prompt_prefix",
+    "zero_terminal_snr",
 }
 STYLE_PRESET = {
     "StylePresetLora.lora",
@@ -164,18 +184,29 @@ STYLE_PRESET = {
 }
 OPERATOR_FIELDS = {
     "jobs.runner": {"enabled", "draining"},
-    "models_registry.checkpoint": MODEL_FILE | {"prediction_type", "zero_terminal_snr"},
+    "models_registry.checkpoint": CHECKPOINT,
     "models_registry.promptstyle": {"allowed_sources", "name", "negative_prompt", "prompt"},
     "models_registry.stylepreset": STYLE_PRESET,
     "models_registry.workflowtemplate": {
         "WorkflowRule.dialect",
+        "WorkflowRule.model",
         "WorkflowRule.operation",
+        "WorkflowRule.purpose",
+        "WorkflowRule.source",
         "WorkflowRule.style",
+        "cached_share",
+        "cost_factor",
+        "cost_max_seconds",
+        "cost_megapixels",
+        "cost_per_second",
+        "cost_steps",
         "enabled",
         "graph",
+        "if_asked",
         "name",
         "purpose",
         "slots",
+        "without_slot",
     },
 }
 OPERATOR_FIELDS |= {
@@ -193,7 +224,16 @@ OPERATOR_FIELDS |= {
 }
 OPERATOR_FIELDS |= {  # kinds without a default
     f"models_registry.{name}": MODEL_FILE - {"is_default"}
-    for name in ("controlnet", "detector", "embedding", "lora", "modelfile", "preprocessor")
+    for name in (
+        "controlnet",
+        "detector",
+        "diffusionmodel",
+        "textencoder",
+        "embedding",
+        "lora",
+        "modelfile",
+        "preprocessor",
+    )
 }
 ADMIN_FIELDS = OPERATOR_FIELDS | {
     "access.accesskey": KEY_LIMITS,
@@ -215,7 +255,10 @@ ADMIN_FIELDS = OPERATOR_FIELDS | {
         "usable_password",
     },
     "django_q.schedule": {"minutes", "next_run", "repeats", "schedule_type"},  # not what is run: that is code
-    "jobs.runner": {"enabled", "draining", "name", "url", "backend", "new_token"},
+    "jobs.runner": {
+        *("enabled", "draining", "name", "url", "backend", "new_token"),
+        *("server_scheme", "new_server_secret", "server_ca"),
+    },
     "jobs.storagetarget": {
         "allowed_sources",
         "channel",

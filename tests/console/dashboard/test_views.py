@@ -151,4 +151,4 @@ def test_number_of_queries_does_not_depend_on_the_number_of_jobs(ops, ended):
     few = queries()
     for number in range(5):
         ended(State.FAILED, error_code=f"code-{number}")
-    assert queries() == few <= 18
+    assert queries() == few <= 21

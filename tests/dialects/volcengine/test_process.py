@@ -78,6 +78,28 @@ def test_stored_image_has_the_logo_and_the_aigc_entry(worker, alice, body) -> No
     assert not changed[:, 352:].any()
 
 
+@pytest.mark.field("volcengine_cvprocess", "logo_info.add_logo")
+def test_add_logo_false_that_the_label_of_the_source_overrides_is_announced(
+    worker, alice, body, source
+) -> None:
+    off = {**body, "logo_info": {"add_logo": False}}
+    assert "X-Atelier-Warning" not in alice.call("CVProcess", off)
+    source.explicit_label = "on"
+    source.save()
+    assert "X-Atelier-Warning" not in alice.call("CVProcess", body)
+    warning = "logo_info.add_logo=false is overridden: the images of this source have a visible label"
+    response = alice.call("CVProcess", off)
+    assert response["X-Atelier-Warning"] == warning
+    job = Job.objects.get(pk=response["X-Job-Id"])
+    assert job.transitions.earliest("pk").note == warning
+    task = alice.call("CVSubmitTask", off)
+    assert task["X-Atelier-Warning"] == warning
+    query = {"req_key": body["req_key"], "task_id": task.json()["data"]["task_id"]}
+    options = json.dumps({"logo_info": {"add_logo": False}})
+    assert alice.call("CVGetResult", {**query, "req_json": options})["X-Atelier-Warning"] == warning
+    assert "X-Atelier-Warning" not in alice.call("CVGetResult", query)
+
+
 def test_later_versions_nest_the_envelope_in_result(worker, alice, body) -> None:
     response = alice.call("AIGCStylizeImageUsage", body, version="2024-06-06").json()
     assert response["Result"]["code"] == 10000

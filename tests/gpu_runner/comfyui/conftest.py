@@ -43,6 +43,7 @@ def double() -> Iterator[Double]:
 def backend(double: Double) -> Iterator[ComfyBackend]:
     created = ComfyBackend(double.url, "a token", timeout_s=4)
     created.start()
+    created.poller.refresh()
     yield created
     created.stop()
 

@@ -115,14 +115,14 @@ def test_unload_is_rejected_while_jobs_are_running(runner, file):
 
 LOSES_THE_DEVICE = """
 import os, torch
-from gpu_runner import __main__
+from gpu_runner.engine import command
 from gpu_runner.networks import batched_calls
 
 def execute(operations):
     raise torch.AcceleratorError("illegal memory access")
 
 batched_calls.execute = execute
-os._exit(__main__.main())
+os._exit(command.main())
 """
 
 

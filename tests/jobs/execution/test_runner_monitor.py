@@ -55,6 +55,15 @@ def test_row_is_updated_with_the_reported_status(poll, fake_runner):
     assert timezone.now() - runner.seen_at < timedelta(minutes=1)
 
 
+def test_load_time_of_an_evicted_model_is_still_known(poll, fake_runner):
+    first = LoadedModel(path="a", sha256="a" * 64, size_bytes=1, load_seconds=2.5)
+    second = LoadedModel(path="b", sha256="b" * 64, size_bytes=1, load_seconds=0.5)
+    set_status(fake_runner, loaded=(first,))
+    poll()
+    set_status(fake_runner, loaded=(second,))
+    assert poll().load_seconds == {"a" * 64: 2.5, "b" * 64: 0.5}
+
+
 def test_problem_is_cleared_when_the_runner_responds(poll, live_runner):
     Runner.objects.update(problem="connection refused")
     assert poll().problem == ""

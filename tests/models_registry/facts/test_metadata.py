@@ -34,12 +34,18 @@ def test_well_known_license_says_whether_commercial_use_is_permitted(licence, pe
 
 
 def test_checkpoint_has_the_size_of_its_file_before_that_of_its_family():
-    facts = stated(
-        {"modelspec.resolution": "832x1216", "modelspec.encoder_layer": "2"}, "checkpoint", family_side=1024
-    )
+    facts = stated({"modelspec.resolution": "832x1216", "modelspec.encoder_layer": "2"}, "checkpoint", "sdxl")
     assert (facts["default_width"], facts["default_height"], facts["default_clip_skip"]) == (832, 1216, 2)
-    usual = stated({"modelspec.resolution": "250x250", "modelspec.encoder_layer": "99"}, "checkpoint", 1024)
+    usual = stated({"modelspec.resolution": "250x250", "modelspec.encoder_layer": "99"}, "checkpoint", "sdxl")
     assert (usual["default_width"], usual["default_height"], usual["default_clip_skip"]) == (1024, 1024, None)
+
+
+def test_flow_model_has_the_sampling_of_its_family_and_a_diffusion_model_that_of_the_dialect():
+    sd3, sd15 = stated({}, "checkpoint", "sd3"), stated({}, "checkpoint", "sd15")
+    names = ("default_steps", "default_guidance_scale", "default_sampler", "default_width")
+    assert [sd3[name] for name in names] == [28, 4.5, "Euler", 1024]
+    assert [sd15[name] for name in names] == [None, None, "", 512]
+    assert stated({}, "checkpoint", "unknown")["default_width"] is None
 
 
 def test_card_of_a_lora_has_what_its_training_script_wrote():
@@ -52,7 +58,7 @@ def test_card_of_a_lora_has_what_its_training_script_wrote():
             "modelspec.license": "x" * 900,
         },
         "lora",
-        512,
+        "sd15",
     )
     assert facts["author"] == "Ada"
     assert facts["tags"] == ["night", "style"]

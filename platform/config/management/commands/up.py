@@ -33,9 +33,14 @@ def comfyui_programs(urls: list[str]) -> list[Program]:
     for number, url in enumerate(urls, start=1):
         name, port = f"comfyui-{number}", free_port()
         call_command("register_runner", name, f"http://127.0.0.1:{port}", verbosity=0)
-        adapter = [sys.executable, "-m", "gpu_runner.comfyui", "--url", url, "--port", str(port)]
+        adapter = [sys.executable, "-m", "gpu_runner.comfyui", "--port", str(port)]
         cluster = {"Q_CLUSTER_NAME": "generation", "RUNNER_NAME": name, "GENERATION_WORKERS": "2"}
-        programs += [Program(name, adapter), Program(f"generation-{name}", [*manage, "qcluster"], cluster)]
+        # Not as an argument, which any user of the machine can read: the URL may contain a password.
+        own = {"COMFYUI_URL": url}
+        programs += [
+            Program(name, adapter, own),
+            Program(f"generation-{name}", [*manage, "qcluster"], cluster),
+        ]
     return programs
 
 

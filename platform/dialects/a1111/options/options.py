@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import Any, get_args
 
 from django.conf import settings as django_settings
@@ -10,9 +11,11 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from access.models import AccessKey
+from dialects.a1111.authentication import DIALECT
 from dialects.a1111.errors import Invalid, InvalidItems, Location, Unprocessable, WireError, model_not_found
 from dialects.a1111.models import KeyOptions
 from gpu_runner.protocol import MAX_SEED, MIN_SEED, Emphasis
+from jobs.admission.model_defaults import ModelDefaults, defaults_of
 from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import resolve
@@ -21,6 +24,7 @@ from .fallback_warnings import FallbackWarnings
 from .table import OPTIONS, Effect
 
 CHECKPOINT = "sd_model_checkpoint"
+CLIP_SKIP = "CLIP_stop_at_last_layers"
 CHECKPOINT_HASH = "sd_checkpoint_hash"  # read-only; ignored without a warning when a client sends it
 OVERRIDES: Location = ("body", "override_settings")
 MAX_LENGTH = 4000  # maximum length of a value, in characters of JSON
@@ -160,7 +164,7 @@ def _check_range(value: float, minimum: float, maximum: float) -> None:
 
 def _checkpoint_or_none(name: Any, key: AccessKey) -> ModelFile | None:
     try:
-        return resolve(Kind.CHECKPOINT, str(name or ""), key.source)
+        return resolve(Kind.CHECKPOINT, str(name or ""), key.source, dialect=DIALECT)
     except ModelNotFound:
         return None
 
@@ -184,6 +188,7 @@ class EffectiveOptions:
 
     def __init__(self, key: AccessKey, overrides: dict[str, Any], *, restore: bool) -> None:
         configured = current(key)
+        self.key = key
         self.fallbacks = _read_only_warnings(overrides, configured, OVERRIDES)
         self.dropped: set[str] = set()
         self.overrides = read_changes(self._without_unknown_checkpoint(key, overrides), OVERRIDES)
@@ -194,7 +199,7 @@ class EffectiveOptions:
     def _without_unknown_checkpoint(self, key: AccessKey, overrides: dict[str, Any]) -> dict[str, Any]:
         name = overrides.get(CHECKPOINT)
         try:
-            if name is None or resolve(Kind.CHECKPOINT, str(name or ""), key.source):
+            if name is None or resolve(Kind.CHECKPOINT, str(name or ""), key.source, dialect=DIALECT):
                 return overrides
         except ModelUnusable as error:
             raise Unprocessable.unsupported((*OVERRIDES, CHECKPOINT), str(error)) from error
@@ -216,6 +221,18 @@ class EffectiveOptions:
                     "override_settings.%s has no effect unless override_settings_restore_afterwards is false"
                 )
                 self.fallbacks.add((*OVERRIDES, name), message % name)
+
+    @cached_property
+    def model_defaults(self) -> ModelDefaults:
+        """Defaults of the checkpoint that the options select."""
+        return defaults_of(self[CHECKPOINT] or "", self.key.source, self.key)
+
+    @property
+    def clip_skip(self) -> int:
+        """That of the request or of the key's options; if neither sets it, that of the checkpoint."""
+        option = self[CLIP_SKIP]
+        is_set = CLIP_SKIP in self.overrides or option != OPTIONS[CLIP_SKIP].default
+        return option if is_set else self.model_defaults.clip_skip or option
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]

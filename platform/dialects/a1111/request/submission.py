@@ -27,6 +27,7 @@ from .ignored_fields import warn_about_ignored_parts
 from .image_urls import with_fetched_images
 from .img2img import img2img, init_files, mask_file
 from .infotext_overrides import merge_infotext
+from .model_defaults import fill_model_defaults
 from .model_selection import model_choice
 from .prompts import prompts
 from .sampling import noise, sampling
@@ -60,6 +61,7 @@ def read_request(operation: str, key: AccessKey, body: dict[str, Any], base_url:
     refuse_unsupported(parameters)
     parameters = with_fetched_images(parameters, key.source, base_url)
     settings = _effective_options(key, parameters)
+    fill_model_defaults(parameters, body, settings.model_defaults)
     warn_about_ignored_parts(body, ignored_labels, parameters, settings, key.source)
     image_fields: dict[str, Any] = {}
     files: list[bytes] = []
@@ -117,7 +119,7 @@ def _generation_request(
         "checkpoint": settings["sd_model_checkpoint"] or "",
         "sampler": sampler,
         "scheduler": scheduler,
-        "clip_skip": settings["CLIP_stop_at_last_layers"],
+        "clip_skip": settings.clip_skip,
         **settings.output_file,
         "preview_every": settings.preview_every,
         **prompts(parameters, settings, source),

@@ -157,7 +157,7 @@ def info(job: Job, outputs: list[Output], *, has_grid: bool) -> dict[str, Any]:
         "batch_size": request.batch_size,
         "restore_faces": request.face_restoration is not None,
         "face_restoration_model": request.face_restoration.model if request.face_restoration else None,
-        "sd_model_name": PurePosixPath(job.checkpoint.path).stem,
+        "sd_model_name": PurePosixPath(job.checkpoint.path).stem if job.checkpoint else "",
         "sd_model_hash": job.checkpoint_sha256[:10],
         "sd_vae_name": vae_name,
         "sd_vae_hash": vae_hash,
@@ -170,7 +170,7 @@ def info(job: Job, outputs: list[Output], *, has_grid: bool) -> dict[str, Any]:
         "styles": parameters["styles"] or [],
         "job_timestamp": timestamp(job),
         "clip_skip": request.clip_skip,
-        "is_using_inpainting_conditioning": is_for_inpainting(job.checkpoint),
+        "is_using_inpainting_conditioning": job.checkpoint is not None and is_for_inpainting(job.checkpoint),
         "version": VERSION,
         "warnings": [*job.received["warnings"], *prompt_warnings(job)],
     }

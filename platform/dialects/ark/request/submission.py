@@ -16,7 +16,9 @@ from dialects.input_images import InputImages, stored_form
 from gpu_runner.protocol import GenerationRequest, InputImage, upscaler_catalog
 from gpu_runner.protocol.request_parts.outputs import Label
 from jobs.admission.lora_tags import with_tagged_loras
+from jobs.admission.model_defaults import of_checkpoint
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
+from jobs.images.labels.explicit import override_warning
 from jobs.models import Lane
 from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import Kind, ModelFile
@@ -26,6 +28,7 @@ from models_registry.selectors import resolve
 from .fields import MAX_INPUT_IMAGES, MAX_OUTPUT_IMAGES, ImageRequest
 from .sizes import Size, first_pass, requested_size
 
+SIZE = {"width", "height"}  # set below; the default size is the checkpoint's native one
 OPERATION = "images/generations"
 # The vendor writes the same words into the same corner.
 WATERMARK = Label(text="AI生成", corner="bottom-right", opacity=0.6)
@@ -50,9 +53,15 @@ def read_submission(key: AccessKey, fields: ImageRequest, base_url: str) -> Subm
         received=_received(fields, image),
         input_files=images.files,
         lane=Lane.INTERACTIVE,
+        note=watermark_warning(fields, key.source, request),
         prompt_mode=_prompt_mode(fields, key.source),
         prompt_mode_required=False,  # the vendor does not promise it: without a text model, a note says so
     )
+
+
+def watermark_warning(fields: ImageRequest, source: BusinessSource, request: GenerationRequest) -> str:
+    """What the response to ``watermark: false`` says if the source's label is drawn all the same."""
+    return override_warning(source, request, "watermark=false") if fields.watermark is False else ""
 
 
 @dataclass(frozen=True)
@@ -110,10 +119,12 @@ def _request(
     _check_image_guidance(fields, checkpoint)
     native = Size(*native_size(checkpoint))
     size = requested_size(fields.size, native, fields.prompt, image.size if image else None)
+    defaults = of_checkpoint(checkpoint, key.source, key)
     given: dict[str, Any] = {
+        **defaults.fields(SIZE),
         "checkpoint": checkpoint.name,
-        "prompt": fields.prompt,
-        "num_inference_steps": min(STEPS, key.source.max_steps, key.max_steps or STEPS),
+        "prompt": defaults.prefixed(fields.prompt),
+        "num_inference_steps": defaults.steps or defaults.limited(STEPS),
         "num_images": fields.num_images,
         "batch_size": fields.num_images,
         "seed": random_seed() if fields.seed < 0 else fields.seed,

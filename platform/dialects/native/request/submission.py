@@ -14,6 +14,8 @@ from dialects.native.authentication import DIALECT
 from dialects.native.models import UploadedImage
 from gpu_runner.protocol import MAX_SEED, GenerationRequest, InputImage
 from jobs.admission.lora_tags import with_tagged_loras
+from jobs.admission.model_defaults import NONE as NO_DEFAULTS
+from jobs.admission.model_defaults import ModelDefaults, defaults_of
 from jobs.admission.submission import Submission, random_seed
 from jobs.errors import InvalidImage
 from jobs.images import signed_urls
@@ -31,6 +33,7 @@ LANES: dict[LaneName, Lane] = {
     "bulk": Lane.BULK,
 }
 
+SIZE = {"width", "height"}
 INPUT_IMAGE_SCHEMA = {
     "description": "An input image: the SHA-256 of an uploaded image, or a data URI with base64.",
     "anyOf": [
@@ -76,11 +79,15 @@ class JobRequest(GenerationRequest):
         schema["$defs"][InputImage.__name__] = INPUT_IMAGE_SCHEMA
         return schema
 
-    def generation_request(self) -> GenerationRequest:
-        """The GenerationRequest alone."""
-        return GenerationRequest.model_construct(
-            **{name: getattr(self, name) for name in GenerationRequest.model_fields}
-        )
+    def generation_request(self, defaults: ModelDefaults) -> GenerationRequest:
+        """The GenerationRequest alone, with the checkpoint's defaults for the fields that the client did not send."""
+        fields = {name: getattr(self, name) for name in GenerationRequest.model_fields}
+        if self.denoises:
+            named = set(self.model_fields_set)
+            if self.tiled or self.hires or self.change_background:
+                named |= SIZE  # another size of the request depends on it
+            fields |= defaults.fields(named) | {"prompt": defaults.prefixed(self.prompt)}
+        return GenerationRequest.model_construct(**fields)
 
 
 def read_submission(key: AccessKey, request: Request) -> Submission:
@@ -88,12 +95,13 @@ def read_submission(key: AccessKey, request: Request) -> Submission:
     inline = InlineImages()
     body = inline.extract(read_json(request))
     job = JobRequest.model_validate(body)
+    defaults = defaults_of(job.checkpoint, key.source, key) if job.denoises else NO_DEFAULTS
     return Submission(
         source=key.source,
         key=key,
         dialect=DIALECT,
         operation=job.task,
-        request=with_tagged_loras(job.generation_request(), key.source),
+        request=with_tagged_loras(job.generation_request(defaults), key.source),
         received=job.model_dump(mode="json", exclude_unset=True),
         input_files=inline.files,
         lane=LANES[job.lane],

@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from access.models import BusinessSource
+from access.models import AccessKey, BusinessSource
 from dialects.native.request.json_body import PlainText
 from gpu_runner.protocol import sampler_catalog
+from jobs.admission.model_defaults import of_checkpoint
 from models_registry.models import Family, Kind, ModelFile
 from models_registry.selectors import list_for
 
@@ -30,11 +31,11 @@ class ModelQuery(BaseModel):
     )
 
 
-def models(source: BusinessSource, query: ModelQuery) -> ModelList:
+def models(source: BusinessSource, query: ModelQuery, key: AccessKey | None = None) -> ModelList:
     """Models that the source may use."""
     kinds = [query.kind] if query.kind else [kind for kind in Kind if kind != Kind.UNKNOWN]
     files = [file for kind in kinds for file in _of_kind(kind, source, query)]
-    return ModelList(items=[_model(file) for file in files])
+    return ModelList(items=[_model(file, source, key) for file in files])
 
 
 def _of_kind(kind: Kind, source: BusinessSource, query: ModelQuery) -> Any:
@@ -44,11 +45,24 @@ def _of_kind(kind: Kind, source: BusinessSource, query: ModelQuery) -> Any:
     return files.filter(name__icontains=query.name) if query.name else files
 
 
-def _model(file: ModelFile) -> ModelView:
-    fields = ("kind", "name", "family", "sha256", "size_bytes", "is_default", "licence", "cost_multiplier")
+def _model(file: ModelFile, source: BusinessSource, key: AccessKey | None) -> ModelView:
+    fields = (
+        *("kind", "name", "family", "sha256", "size_bytes", "is_default", "cost_multiplier"),
+        *(
+            "description",
+            "author",
+            "base",
+            "tags",
+            "licence",
+            "commercial_use",
+            "version_of",
+            "prompt_prefix",
+        ),
+    )
     trigger_words = [word.strip() for word in file.trigger_words.split(",")]
     return ModelView(
         trigger_words=[word for word in trigger_words if word],
+        defaults=of_checkpoint(file, source, key).fields() if file.kind == Kind.CHECKPOINT else {},
         metadata={name: _truncated(value) for name, value in file.metadata.items()},
         **{name: getattr(file, name) for name in fields},
     )

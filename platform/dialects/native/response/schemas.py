@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from django.urls import reverse
 from pydantic import BaseModel, ConfigDict, Field
@@ -150,9 +150,19 @@ class ModelView(BaseModel):
     sha256: str
     size_bytes: int
     is_default: bool
+    description: str
+    author: str
+    base: str = Field(description="The model that this one was trained from.")
+    tags: list[str]
     licence: str
+    commercial_use: Literal["yes", "no", "unknown"]
+    version_of: str = Field(description="The same for all versions of one model.")
     trigger_words: list[str]
     cost_multiplier: float
+    defaults: dict[str, Any] = Field(
+        description="Of a checkpoint: values of the fields of a job request that does not send them."
+    )
+    prompt_prefix: str = Field(description="Text that is put before prompts that do not begin with it.")
     metadata: dict[str, str]
 
 

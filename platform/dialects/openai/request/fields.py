@@ -101,7 +101,7 @@ class ImageFields(BaseModel):
     sampler: str = Field(default="", max_length=100)
     scheduler: str = Field(default="", max_length=100)
     loras: list[LoraField] = Field(default_factory=list, max_length=32)
-    clip_skip: int = Field(default=1, ge=1, le=12)
+    clip_skip: int | None = Field(default=None, ge=1, le=12)
     is_async: bool = Field(default=False, alias="async")
 
     @property

@@ -15,6 +15,7 @@ from dialects.openai.authentication import DIALECT
 from dialects.openai.errors import APIError
 from gpu_runner.protocol import GenerationRequest, InputImage
 from jobs.admission.lora_tags import with_tagged_loras
+from jobs.admission.model_defaults import ModelDefaults, of_checkpoint
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.models import Lane
 from models_registry.errors import ModelNotFound
@@ -41,9 +42,10 @@ def read_submission(
     _check_combinations(fields)
     size = requested_size(fields.size)
     checkpoint, warnings = _checkpoint(key, fields.model)
-    prompts, style_warning = _prompts(key, fields)
+    defaults = of_checkpoint(checkpoint, key.source, key)
+    prompts, style_warning = _prompts(key, fields, defaults)
     images = InputImages(key.source, base_url)
-    steps = fields.steps or max(1, round(STEPS * STEP_FACTORS[fields.answered_quality]))
+    steps = fields.steps or _steps(fields, defaults)
     received = fields.model_dump(mode="json", by_alias=True, exclude_unset=True)
     request: dict[str, Any] = {
         "checkpoint": checkpoint.name,
@@ -52,7 +54,7 @@ def read_submission(
         "batch_size": fields.n,
         "num_inference_steps": steps,
         "seed": random_seed() if fields.seed in (None, -1) else fields.seed,
-        "clip_skip": fields.clip_skip,
+        "clip_skip": fields.clip_skip or defaults.clip_skip or 1,
         "loras": [
             {"name": lora.name, "unet": lora.weight, "text_encoder": lora.weight} for lora in fields.loras
         ],
@@ -64,7 +66,9 @@ def read_submission(
         "scheduler": fields.scheduler,
         "guidance_scale": fields.guidance_scale,
     }
-    request |= {name: value for name, value in given.items() if value not in (None, "")}
+    given = {name: value for name, value in given.items() if value not in (None, "")}
+    named = {*given, *request}
+    request |= given | defaults.fields({*named, "width", "height"})
     if fields.output_compression is not None:
         request["output_quality"] = max(1, fields.output_compression)
     if fields.background == "transparent":
@@ -93,6 +97,12 @@ def read_submission(
         end_user=fields.end_user,
         note="; ".join(warnings),
     )
+
+
+def _steps(fields: ImageFields, defaults: ModelDefaults) -> int:
+    """Steps of the quality. Only those of the checkpoint are kept within the limits of source and key."""
+    steps = max(1, round((defaults.steps or STEPS) * STEP_FACTORS[fields.answered_quality]))
+    return defaults.limited(steps) if defaults.steps else steps
 
 
 def response_format(fields: ImageFields) -> str:
@@ -133,10 +143,11 @@ def _checkpoint(key: AccessKey, name: str | None) -> tuple[ModelFile, list[str]]
     return default, [_("%(name)s is not a model of this server: %(used)s was used") % words]
 
 
-def _prompts(key: AccessKey, fields: ImageFields) -> tuple[dict[str, str], str]:
+def _prompts(key: AccessKey, fields: ImageFields, defaults: ModelDefaults) -> tuple[dict[str, str], str]:
     """The prompts, with the prompt style of the field ``style``; a warning if there is none of that name."""
     prompt = fields.prompt if isinstance(fields, GenerationFields) else ""
-    negative, warning = fields.negative_prompt, ""
+    is_named = "negative_prompt" in fields.model_fields_set
+    negative, warning = fields.negative_prompt if is_named else defaults.negative_prompt, ""
     if fields.style:
         style = styles_for(key.source).filter(name=fields.style).first()
         if style:
@@ -144,7 +155,7 @@ def _prompts(key: AccessKey, fields: ImageFields) -> tuple[dict[str, str], str]:
         else:
             words = {"style": fields.style}
             warning = _("style %(style)s has no effect: there is no prompt style of that name") % words
-    return {"prompt": prompt, "negative_prompt": negative}, warning
+    return {"prompt": defaults.prefixed(prompt), "negative_prompt": negative}, warning
 
 
 def _preview_every(fields: ImageFields, steps: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -16,6 +17,8 @@ from gpu_runner.protocol.request_parts.backgrounds import ChangeBackground
 from gpu_runner.protocol.request_parts.passes import LoraUse
 from gpu_runner.protocol.working_size import LARGEST, working_size
 from jobs.admission.lora_tags import refuse_tags
+from jobs.admission.model_defaults import NONE as NO_DEFAULTS
+from jobs.admission.model_defaults import ModelDefaults, defaults_of
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.images import signed_urls
 from jobs.images.input_files import read_size
@@ -49,7 +52,9 @@ def change_background(caller: Caller, body: ChangeBackgroundFields, request: Htt
         check_mask(mask)
     elif not body.is_remove_bg:
         check_transparency(image)
-    generation = _generation_request(body, image, mask)
+    is_drawn_here = backend == Backend.PIPELINE
+    defaults = defaults_of(body.sd_model_checkpoint, source, caller.key) if is_drawn_here else NO_DEFAULTS
+    generation = _generation_request(body, image, mask, defaults)
     if controls:
         generation = generation.model_copy(update={"controls": (controls,)})
     return Submission(
@@ -91,7 +96,9 @@ def target_of(source: BusinessSource, config: UploadConfig | None) -> StorageTar
     return find_target(source, config.channel, config.type, by_host=config.public_host)
 
 
-def _generation_request(body: ChangeBackgroundFields, image: bytes, mask: bytes | None) -> GenerationRequest:
+def _generation_request(
+    body: ChangeBackgroundFields, image: bytes, mask: bytes | None, defaults: ModelDefaults
+) -> GenerationRequest:
     original = read_size(image)
     output_width, output_height = body.width or original[0], body.height or original[1]
     if max(output_width, output_height) > LARGEST:
@@ -116,21 +123,31 @@ def _generation_request(body: ChangeBackgroundFields, image: bytes, mask: bytes 
             resize_mode="fill",
             width=width,
             height=height,
-            prompt=body.prompt,
-            negative_prompt=body.negative_prompt,
+            prompt=defaults.prefixed(body.prompt),
             checkpoint=body.sd_model_checkpoint,
             loras=tuple(LoraUse(name=name, unet=weight, text_encoder=weight) for name, weight in loras),
             num_images=body.batch_size,
             batch_size=body.batch_size,
-            num_inference_steps=body.steps,
-            sampler=SAMPLER,
-            scheduler=SCHEDULER,
             strength=1.0,
             seed=random_seed() if body.seed < 0 else body.seed,
             preview_every=PREVIEWS_FOR_OPS,
+            **_open_fields(body, defaults),
         )
     except ValidationError as error:
         raise WireError.invalid(error) from None
+
+
+def _open_fields(body: ChangeBackgroundFields, defaults: ModelDefaults) -> dict[str, Any]:
+    """Fields that a body may leave open: as sent, else of the checkpoint, else the vendor's defaults."""
+    vendor = {
+        "negative_prompt": body.negative_prompt,
+        "num_inference_steps": body.steps,
+        "sampler": SAMPLER,
+        "scheduler": SCHEDULER,
+    }
+    fields = {"negative_prompt": "negative_prompt", "steps": "num_inference_steps"}
+    named = {field for name, field in fields.items() if name in body.model_fields_set}
+    return vendor | defaults.fields({*named, "width", "height"})
 
 
 def _callback(body: ChangeBackgroundFields, request: HttpRequest) -> CallbackRequest | None:

@@ -13,6 +13,7 @@ from dialects.stablediffusionapi.endpoints import Endpoint
 from dialects.stablediffusionapi.errors import WireError
 from dialects.stablediffusionapi.refusals import invalid
 from gpu_runner.protocol import GenerationRequest, InputImage, upscaler_catalog
+from jobs.admission.model_defaults import ModelDefaults, defaults_of
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.models import Lane
 from jobs.outbound.callbacks.outbox import CallbackRequest
@@ -33,6 +34,19 @@ MAX_STEPS = {"v6": 20}
 STRENGTH = {"controlnet": 0.55}
 DEFAULT_UPSCALE = 3.0
 NSFW_THRESHOLD = 0.5
+SIZE = {"width", "height"}
+# Parameters that a request may leave open, and the fields of the generation request that they set.
+OPEN = {
+    "num_inference_steps": "num_inference_steps",
+    "steps": "num_inference_steps",
+    "guidance_scale": "guidance_scale",
+    "scheduler": "sampler",
+    "use_karras_sigmas": "scheduler",
+    "clip_skip": "clip_skip",
+    "width": "width",
+    "height": "height",
+    "negative_prompt": "negative_prompt",
+}
 IMAGE_FIELDS = ("init_image", "mask_image", "control_image", "url", "image")
 
 
@@ -68,6 +82,9 @@ def _generation(
 ) -> dict[str, Any]:
     samples = values["samples"] or 1
     is_community = endpoint.community
+    defaults = defaults_of(values["model_id"] or "", source)
+    filled = _model_defaults(endpoint, values, defaults)
+    values = values | {name: filled.pop(name) for name in ("negative_prompt",) if name in filled}
     fields = {
         "checkpoint": values["model_id"] or "",
         "vae": values["vae"] or "",
@@ -87,11 +104,27 @@ def _generation(
             karras=_karras(values, is_community),
             algorithm=values["algorithm_type"] or "none",
         ),
+        **{name: value for name, value in filled.items() if name not in SIZE},
         **_task(endpoint, source, values, images),
     }
+    if endpoint.task == "text2img":
+        fields |= {name: value for name, value in filled.items() if name in SIZE}
+    fields["prompt"] = defaults.prefixed(fields["prompt"])
     if fields["task"] == "txt2img":
         fields |= _hires(values, source, (fields["width"], fields["height"]))
     return fields
+
+
+def _model_defaults(endpoint: Endpoint, values: dict[str, Any], defaults: ModelDefaults) -> dict[str, Any]:
+    """Defaults of the checkpoint for the parameters that are absent; no side above the vendor's maximum."""
+    named = {field for name, field in OPEN.items() if values[name] is not None}
+    if defaults.size and max(defaults.size) > sizes.LARGEST:
+        named |= SIZE
+    filled = defaults.fields(named)
+    if "num_inference_steps" in filled:
+        most = MAX_STEPS.get(endpoint.edition, filled["num_inference_steps"])
+        filled["num_inference_steps"] = min(filled["num_inference_steps"], most)
+    return filled
 
 
 def _steps(endpoint: Endpoint, values: dict[str, Any]) -> int:

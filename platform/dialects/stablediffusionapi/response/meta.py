@@ -67,7 +67,7 @@ def _safety_checker(received: dict[str, Any], endpoint: Endpoint) -> dict[str, s
 def _public(job: Job, request: GenerationRequest) -> dict[str, Any]:
     return {
         "enable_attention_slicing": "true",
-        "model": job.checkpoint.name,
+        "model": job.checkpoint.name if job.checkpoint else None,
         "revision": "fp16",
         "vae": request.vae or CHECKPOINTS_VAE,
     }
@@ -76,7 +76,7 @@ def _public(job: Job, request: GenerationRequest) -> dict[str, Any]:
 def _community(job: Job, request: GenerationRequest) -> dict[str, Any]:
     received = job.received
     return {
-        "model_id": received.get("model_id") or job.checkpoint.name,
+        "model_id": received.get("model_id") or (job.checkpoint.name if job.checkpoint else None),
         "scheduler": received.get("scheduler") or schedulers.DEFAULT,
         "full_url": "no",
         **{

@@ -12,6 +12,7 @@ from dialects.volcengine.authentication import DIALECT
 from dialects.volcengine.errors import ServiceError
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
 from jobs.admission.lora_tags import refuse_tags
+from jobs.admission.model_defaults import defaults_of
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.models import Lane
 from models_registry.models import StylePreset
@@ -23,7 +24,7 @@ from .inpainting import SIDES, inpainting, outpainting
 from .json_body import Body
 from .loras import read_loras
 from .sizes import img2img_size, txt2img_size
-from .watermarks import read_labels, read_marks
+from .watermarks import logo_warning, read_labels, read_marks
 
 PAY_PER_USE_SUFFIX = "_usage"
 PROMPT_FIELDS = ("prompt", "positive_prompt", "custom_prompt", "text")
@@ -96,25 +97,26 @@ def build_submission(
     fields = {
         **_models(preset, body),
         **_sampling(preset, body),
-        "prompt": preset.compose_prompt(prompt),
-        "negative_prompt": _joined(preset.negative_prompt, body.text("u_prompt")),
+        **_prompts(preset, prompt, body.text("u_prompt"), source),
         "seed": _seed(body),
         "labels": read_labels(body),
         "marks": read_marks(body),
     }
     fields |= task_fields
+    request = _validated(fields)
+    warnings = [note, logo_warning(body, source, request)]
     return Submission(
         source=source,
         key=key,
         dialect=DIALECT,
         operation=operation,
-        request=_validated(fields),
+        request=request,
         received=_received(body, sent),
         input_files={image.sha256: image.data for image in stored},
         lane=lane,
         external_id=external_id,
         styles=(preset.key, body.text("req_key")),
-        note=note,
+        note="; ".join(filter(None, warnings)),
     )
 
 
@@ -149,6 +151,18 @@ def _prompt(preset: StylePreset, body: Body) -> str:
     if preset.prompt_required:
         return body.required("prompt")
     return next((body.text(name) for name in PROMPT_FIELDS if name in body), "")
+
+
+def _prompts(preset: StylePreset, prompt: str, negative: str, source: BusinessSource) -> dict[str, str]:
+    """The texts of the preset and the request. A preset without texts leaves them to its checkpoint."""
+    negative = _joined(preset.negative_prompt, negative)
+    if preset.prompt and negative:
+        return {"prompt": preset.compose_prompt(prompt), "negative_prompt": negative}
+    defaults = defaults_of(preset.checkpoint.name if preset.checkpoint else "", source)
+    return {
+        "prompt": preset.compose_prompt(prompt) if preset.prompt else defaults.prefixed(prompt),
+        "negative_prompt": negative or defaults.negative_prompt,
+    }
 
 
 def _models(preset: StylePreset, body: Body) -> dict[str, Any]:

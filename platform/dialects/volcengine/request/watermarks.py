@@ -6,8 +6,11 @@ import json
 
 from django.utils.translation import gettext as _
 
+from access.models import BusinessSource
 from dialects.volcengine.errors import ServiceError
+from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.request_parts.outputs import Label, Mark
+from jobs.images.labels.explicit import override_warning
 
 from .json_body import Body
 
@@ -41,6 +44,14 @@ def read_labels(body: Body) -> tuple[Label, ...]:
     if not logo.flag("add_logo"):
         return ()
     return (Label.model_validate({"text": own or text, "corner": corner, "opacity": opacity}),)
+
+
+def logo_warning(body: Body, source: BusinessSource, request: GenerationRequest) -> str:
+    """What the response to ``add_logo: false`` says if the source's label is drawn all the same."""
+    logo = body.part("logo_info")
+    if "add_logo" not in logo or logo.flag("add_logo"):
+        return ""
+    return override_warning(source, request, "logo_info.add_logo=false")
 
 
 def read_marks(body: Body) -> tuple[Mark, ...]:

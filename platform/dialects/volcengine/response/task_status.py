@@ -15,7 +15,7 @@ from access.models import AccessKey
 from dialects.volcengine.authentication import DIALECT
 from dialects.volcengine.errors import ServiceError
 from dialects.volcengine.request.json_body import Body, parsed
-from dialects.volcengine.request.watermarks import read_labels, read_marks
+from dialects.volcengine.request.watermarks import logo_warning, read_labels, read_marks
 from jobs.images.watermarked_copies import marked
 from jobs.models import Job, State
 
@@ -64,6 +64,11 @@ def data(job: Job | None, body: Body, request: HttpRequest) -> dict[str, Any]:
     outputs = marked(job, () if own.labels else labels, () if own.marks else marks)
     tagged = {"aigc_meta_tagged": True} if marks else {}
     return {"status": DONE, **image_data(job, request, outputs, as_url=as_url), **tagged}
+
+
+def label_warning(job: Job | None, body: Body) -> str:
+    """What is said if ``req_json`` asks for images without a label, and the source's are labeled."""
+    return logo_warning(_req_json(body), job.source, job.generation_request) if job else ""
 
 
 def _req_json(body: Body) -> Body:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from access.models import BusinessSource
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import GenerationRequest, sampler_catalog, upscaler_catalog
 from gpu_runner.protocol.prompt.extra_networks import InvalidTag, extra_networks
 from gpu_runner.protocol.request_parts.values import MAX_LORAS
+from jobs.admission.model_defaults import ModelDefaults
 from jobs.admission.submission import random_seed
 from models_registry.errors import ModelNotAllowed, ModelNotFound
 from models_registry.lora_tags import lora_use
@@ -36,6 +37,12 @@ def sampling(name: str, field: str) -> dict[str, str]:
     if not name.startswith(sampler) or (rest and not sampler_catalog.is_scheduler(rest)):
         raise WireError(_("%(field)s: unknown sampler %(name)s") % {"field": field, "name": name})
     return {"sampler": sampler, "scheduler": scheduler}
+
+
+def open_fields(body: BaseModel, names: Mapping[str, str], defaults: ModelDefaults) -> dict[str, Any]:
+    """Defaults of the checkpoint for fields that the body leaves open. ``names``: by field of the body."""
+    named = {field for name, field in names.items() if name in body.model_fields_set}
+    return defaults.fields(named)
 
 
 def eta(sampler: str, ancestral: float | None, ddim: float | None) -> float | None:

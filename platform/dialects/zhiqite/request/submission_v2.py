@@ -10,6 +10,7 @@ from access.models import AccessKey, BusinessSource
 from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import GenerationRequest
+from jobs.admission.model_defaults import ModelDefaults, defaults_of
 from jobs.admission.submission import Submission
 from jobs.outbound.callbacks.outbox import CallbackRequest
 from models_registry.selectors import edits_by_instruction
@@ -24,6 +25,15 @@ TEXT, IMAGE, CONTROL, INPAINT = "v2/text2image", "v2/image2image", "v2/controlne
 WITH_INIT_IMAGE = (IMAGE, CONTROL, INPAINT)
 DEFAULT_STRENGTH = 0.75
 INPAINT_PADDING = 32
+# Fields that a body may leave open, and the fields of the generation request that they set.
+OPEN = {
+    "steps": "num_inference_steps",
+    "cfg_scale": "guidance_scale",
+    "sampler_index": "sampler",
+    "width": "width",
+    "height": "height",
+    "negative_prompt": "negative_prompt",
+}
 
 
 def read_submission(operation: str, key: AccessKey, body: GenerationV2, base_url: str) -> Submission:
@@ -32,7 +42,8 @@ def read_submission(operation: str, key: AccessKey, body: GenerationV2, base_url
     scripts = body.alwayson_scripts
     vae, note = common.vae(scripts.sd_vae or scripts.override_settings.sd_vae, key.source)
     notes = [note] if note else []
-    request = _request(operation, body, key.source, inputs, vae, notes)
+    defaults = defaults_of(scripts.sd_model_checkpoint, key.source, key)
+    request = _request(operation, body, key.source, inputs, vae, notes, defaults)
     return Submission(
         source=key.source,
         key=key,
@@ -55,11 +66,17 @@ def _request(
     inputs: InputImages,
     vae: str,
     notes: list[str],
+    defaults: ModelDefaults,
 ) -> GenerationRequest:
     scripts, overrides = body.alwayson_scripts, body.alwayson_scripts.override_settings
-    sampling = common.sampling(body.sampler_index, "sampler_index")
+    filled = common.open_fields(body, OPEN, defaults)
+    if "CLIP_stop_at_last_layers" in overrides.model_fields_set:
+        filled.pop("clip_skip", None)
+    sampling = common.sampling(body.sampler_index, "sampler_index") | {
+        name: filled[name] for name in ("sampler", "scheduler") if name in filled
+    }
     fields = {
-        "prompt": body.prompt,
+        "prompt": defaults.prefixed(body.prompt),
         "negative_prompt": body.negative_prompt,
         "loras": common.loras(body.prompt, source),
         "checkpoint": scripts.sd_model_checkpoint,
@@ -78,6 +95,7 @@ def _request(
         "seed": common.seed(body.seed),
         "eta_noise_seed_delta": overrides.eta_noise_seed_delta,
         "eta": common.eta(sampling["sampler"], overrides.eta_ancestral, overrides.eta_ddim),
+        **filled,
         **sampling,
         **_init_image(operation, body, inputs),
     }
@@ -89,7 +107,7 @@ def _request(
         fields["image_guidance_scale"] = body.image_cfg_scale
     fields = with_detail_passes(fields, body, source, notes)
     if body.enable_hr:
-        fields["hires"] = _hires(body, "init_images" in fields, source)
+        fields["hires"] = _hires(body, fields, source)
     return common.validated(fields)
 
 
@@ -140,11 +158,11 @@ def _inpaint(operation: str, body: GenerationV2, inputs: InputImages) -> dict[st
     }
 
 
-def _hires(body: GenerationV2, img2img: bool, source: BusinessSource) -> dict[str, Any]:
-    if img2img:
+def _hires(body: GenerationV2, fields: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
+    if "init_images" in fields:
         raise WireError(_("enable_hr is available for text2image only; leave image_link out"))
     return common.hires(
-        (body.width, body.height),
+        (fields["width"], fields["height"]),
         (body.hr_resize_x, body.hr_resize_y),
         body.hr_scale,
         body.hr_upscaler,

@@ -11,6 +11,7 @@ from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import InputImage
 from gpu_runner.protocol.working_size import working_size
+from jobs.admission.model_defaults import ModelDefaults, defaults_of
 from jobs.admission.submission import Submission
 from jobs.outbound.callbacks.outbox import CallbackRequest
 
@@ -22,6 +23,16 @@ from .submission_v2 import DEFAULT_STRENGTH
 TEXT, IMAGE = "v3/text2Image", "v3/image2Image"
 BODIES: dict[str, type[GenerationV3]] = {TEXT: Text2ImageV3, IMAGE: Image2ImageV3}
 NO_VALUE = ("", "None")
+# Fields that a body may leave open, and the fields of the generation request that they set.
+OPEN = {
+    "steps": "num_inference_steps",
+    "promptGuidanceFactor": "guidance_scale",
+    "samplerName": "sampler",
+    "samplerIndex": "sampler",
+    "width": "width",
+    "height": "height",
+    "negativePrompt": "negative_prompt",
+}
 BO = "saasDrawingExternalImageParameterBO"
 
 
@@ -30,11 +41,12 @@ def read_submission(operation: str, key: AccessKey, body: GenerationV3, base_url
     inputs = InputImages(key.source, base_url)
     external = body.saasDrawingExternalImageParameterBO
     vae, note = common.vae(external.vaeName, key.source)
-    fields = _common(body, key.source) | {"vae": vae}
+    defaults = defaults_of(external.baseModelCode, key.source, key)
+    fields = _common(body, key.source, defaults) | {"vae": vae}
     match body:
         case Text2ImageV3():
             common.no_base_image(**{f"{BO}.sourceImageUrl": external.sourceImageUrl})
-            fields |= _text2image(body, key.source)
+            fields |= _text2image(body, fields, key.source)
         case Image2ImageV3():
             fields |= _image2image(body, inputs)
     return Submission(
@@ -52,7 +64,7 @@ def read_submission(operation: str, key: AccessKey, body: GenerationV3, base_url
     )
 
 
-def _common(body: GenerationV3, source: BusinessSource) -> dict[str, Any]:
+def _common(body: GenerationV3, source: BusinessSource, defaults: ModelDefaults) -> dict[str, Any]:
     if body.scriptName not in NO_VALUE:
         raise WireError(_("scriptName must be empty or None (scripts are not supported)"))
     external = body.saasDrawingExternalImageParameterBO
@@ -60,7 +72,7 @@ def _common(body: GenerationV3, source: BusinessSource) -> dict[str, Any]:
     by_index = body.samplerName in NO_VALUE
     sampler = body.samplerIndex if by_index else body.samplerName
     return {
-        "prompt": prompt,
+        "prompt": defaults.prefixed(prompt),
         "negative_prompt": negative,
         "loras": common.loras(prompt, source),
         "checkpoint": external.baseModelCode,
@@ -80,16 +92,18 @@ def _common(body: GenerationV3, source: BusinessSource) -> dict[str, Any]:
         "seed_resize_from_width": max(0, body.initialNoiseWeight),
         "seed_resize_from_height": max(0, body.initialNoiseHeight),
         **common.sampling(sampler, "samplerIndex" if by_index else "samplerName"),
+        **common.open_fields(body, OPEN, defaults),
     }
 
 
-def _text2image(body: Text2ImageV3, source: BusinessSource) -> dict[str, Any]:
+def _text2image(body: Text2ImageV3, common_fields: dict[str, Any], source: BusinessSource) -> dict[str, Any]:
     """Size and hires pass. With firstPhaseWidth or firstPhaseHeight, width and height are the size of the hires pass."""
-    size = body.firstPhaseWidth or body.width, body.firstPhaseHeight or body.height
+    whole = common_fields["width"], common_fields["height"]
+    size = body.firstPhaseWidth or whole[0], body.firstPhaseHeight or whole[1]
     fields = {"width": size[0], "height": size[1]}
     if not body.enableHighDefinitionRepair:
         return fields
-    target = (body.width, body.height) if size != (body.width, body.height) else (None, None)
+    target = whole if size != whole else (None, None)
     hires = common.hires(
         size,
         target,

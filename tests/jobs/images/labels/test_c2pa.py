@@ -3,57 +3,22 @@
 import base64
 import io
 import json
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gpu_runner.protocol import Image as RunnerImage
 from jobs.admission.admit import admit
 from jobs.images import storage
+from tests.support.c2pa_authority import sign_manifests
 from tests.support.fake_runner import png
 
 c2pa = pytest.importorskip("c2pa")
-PEM = serialization.Encoding.PEM
-
-
-def certificate(name: str, key, authority: str, signer, *, is_authority: bool) -> bytes:
-    def named(text: str) -> x509.Name:
-        fields = {NameOID.ORGANIZATION_NAME: "Acme", NameOID.COMMON_NAME: text}
-        return x509.Name([x509.NameAttribute(oid, value) for oid, value in fields.items()])
-
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(
-        named(authority), named(name), key.public_key(), x509.random_serial_number()
-    )
-    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-    usage = x509.KeyUsage(True, False, False, False, False, is_authority, is_authority, False, False)
-    issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
-    builder = builder.add_extension(x509.BasicConstraints(is_authority, None), critical=True)
-    builder = builder.add_extension(usage, critical=True)
-    builder = builder.add_extension(
-        x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
-    ).add_extension(issuer_id, critical=False)
-    if not is_authority:
-        purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
-        builder = builder.add_extension(purposes, critical=False)
-    return builder.sign(signer, hashes.SHA256()).public_bytes(PEM)
 
 
 @pytest.fixture
 def authority(settings, tmp_path) -> str:
     """Certificate of the authority, whose operator's certificate the platform signs with."""
-    root, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    trusted = certificate("CA", root, "CA", root, is_authority=True)
-    chain = certificate("operator", key, "CA", root, is_authority=False) + trusted
-    (tmp_path / "chain.pem").write_bytes(chain)
-    secret = key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (tmp_path / "key.pem").write_bytes(secret)
-    settings.C2PA_CERTIFICATE, settings.C2PA_KEY = str(tmp_path / "chain.pem"), str(tmp_path / "key.pem")
-    return trusted.decode()
+    return sign_manifests(settings, tmp_path)
 
 
 def stored(submission, **fields) -> tuple[str, bytes]:

@@ -6,6 +6,7 @@ import { codeOf } from "./code.js";
 import { controls } from "./controls.js";
 import { remember, show as showHistory } from "./history.js";
 import { showMode } from "./image/init_image.js";
+import "./model_defaults.js";
 import "./parameters.js";
 import { Incomplete, requestBody } from "./request.js";
 import { follow, layOut } from "./results.js";

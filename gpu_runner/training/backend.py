@@ -1,0 +1,174 @@
+"""Backend of a trainer: one worker process for each job."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from gpu_runner import logs
+from gpu_runner.protocol import EVENT, Done, Event, Failed, Progress, RunRequest
+from gpu_runner.server.backend import OnEvent
+from gpu_runner.server.status_report import Report
+
+from .folders import folder_of, remove_old
+
+log = logging.getLogger(__name__)
+
+STOP_WAIT_S = 3.0
+
+
+class TrainingJob:
+    """A running worker process, and the thread that reads its events."""
+
+    def __init__(self, command: list[str], run_request: RunRequest, on_event: OnEvent) -> None:
+        self.run_request = run_request
+        self.steps_run = 0
+        self.ended = threading.Event()
+        self._on_event = on_event
+        self._lock = threading.Lock()
+        self._closed = False
+        self._ending: Failed | None = None  # what to report if the process ends
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def start(self) -> None:
+        threading.Thread(target=self._follow, name="trainer", daemon=True).start()
+
+    def cancel(self, mode: Literal["discard", "interrupt", "skip"]) -> None:
+        """Stop between two steps: "discard" keeps nothing, otherwise the file is made from what was trained so far."""
+        self._write(mode.encode() + b"\n")
+
+    def discard(self) -> None:
+        """Kill the worker because its client is gone. Its saved state stays for the next attempt."""
+        self.kill(Failed(code="cancelled", message="the job was cancelled"))
+
+    def kill(self, ending: Failed) -> None:
+        self._ending = ending
+        self._process.kill()
+
+    def _follow(self) -> None:
+        with logs.about(self.run_request.job_id):
+            self._write(self.run_request.model_dump_json().encode() + b"\n")
+            assert self._process.stdout is not None
+            for line in self._process.stdout:
+                try:
+                    event = EVENT.validate_json(line)
+                except ValidationError:
+                    break  # cut off by a kill
+                if isinstance(event, Progress):
+                    self.steps_run = event.step
+                self._emit(event)
+            status = self._process.wait()
+            self._emit(self._ending or Failed(code="lost", message=f"the trainer ended with status {status}"))
+            self.ended.set()
+
+    def _emit(self, event: Event) -> None:
+        """Pass on an event; nothing follows Done or Failed."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = isinstance(event, Done | Failed)
+            self._on_event(event)
+
+    def _write(self, line: bytes) -> None:
+        try:
+            assert self._process.stdin is not None
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            log.warning("the trainer of job %s has ended", self.run_request.job_id)
+
+
+class TrainingBackend:
+    """Runs trainings, each in a worker process."""
+
+    def __init__(
+        self,
+        models_root: Path,
+        work_dir: Path,
+        device: str,
+        threads: int = 0,
+        save_every_s: float | None = None,
+    ) -> None:
+        """``save_every_s``: seconds between saved states; None: the worker's default."""
+        self._models_root, self._work_dir = models_root, work_dir
+        self._device, self._threads, self._save_every_s = device, threads, save_every_s
+        self._lock = threading.Lock()
+        self._jobs: dict[str, TrainingJob] = {}
+        self._steps_total = 0
+
+    def start(self) -> None:
+        remove_old(self._work_dir)
+
+    def stop(self) -> None:
+        """End all trainings. They resume with the next attempt."""
+        with self._lock:
+            jobs = list(self._jobs.values())
+        for job in jobs:
+            job.kill(Failed(code="stopping", message="the trainer is shutting down"))
+        for job in jobs:
+            job.ended.wait(STOP_WAIT_S)
+
+    @property
+    def alive(self) -> bool:
+        return True
+
+    def jobs(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(self._jobs)
+
+    def submit(self, run_request: RunRequest, on_event: OnEvent) -> TrainingJob:
+        """Start a training. A running job with the same id is discarded."""
+
+        def handle_event(event: Event) -> None:
+            if isinstance(event, Done | Failed):
+                self._forget(job)
+            on_event(event)
+
+        folder = folder_of(self._work_dir, run_request.job_id)
+        job = TrainingJob(self._command(folder), run_request, handle_event)
+        with self._lock:
+            older, self._jobs[run_request.job_id] = self._jobs.get(run_request.job_id), job
+        if older is not None:
+            older.discard()
+        job.start()
+        return job
+
+    def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool:
+        with self._lock:
+            job = self._jobs.get(job_id)
+        if job is None:
+            return False
+        job.cancel(mode)
+        return True
+
+    def unload(self) -> bool:
+        """Models are freed with each worker. Returns False while jobs are running."""
+        return not self.jobs()
+
+    def report(self) -> Report:
+        running = sum(job.steps_run for job in list(self._jobs.values()))
+        return Report(backend="training", device=self._device, steps_total=self._steps_total + running)
+
+    def _command(self, folder: Path) -> list[str]:
+        options: dict[str, object] = {
+            "models-root": self._models_root,
+            "folder": folder,
+            "device": self._device,
+        }
+        options |= {"threads": self._threads}
+        if self._save_every_s is not None:
+            options["save-every-s"] = self._save_every_s
+        arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        return [sys.executable, "-m", "gpu_runner.training.worker", *arguments]
+
+    def _forget(self, job: TrainingJob) -> None:
+        with self._lock:
+            self._steps_total += job.steps_run
+            if self._jobs.get(job.run_request.job_id) is job:
+                del self._jobs[job.run_request.job_id]
