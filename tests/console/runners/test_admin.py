@@ -109,18 +109,18 @@ def test_tenant_sees_no_runner(sign_in, source, runner):
         assert client.get(LIST + page).status_code in {302, 403}
 
 
-def test_comfyui_credentials_are_kept_and_never_shown(admin, runner):
+def test_comfyui_credentials_are_kept_and_never_shown(ops, runner):
     page = f"{LIST}{runner.pk}/change/"
     form = {"name": runner.name, "url": runner.url, "backend": "comfyui", "enabled": "on"}
-    answer = admin.post(page, form | {"server_scheme": "basic"})
+    answer = ops.post(page, form | {"server_scheme": "basic"})
     assert "This authentication needs a secret." in answer.content.decode()
-    admin.post(page, form | {"server_scheme": "basic", "new_server_secret": "ops:s3cret"})
+    ops.post(page, form | {"server_scheme": "basic", "new_server_secret": "ops:s3cret"})
     runner.refresh_from_db()
     assert (runner.server_scheme, runner.server_secret) == ("basic", "ops:s3cret")
-    assert "s3cret" not in admin.get(page).content.decode()
-    answer = admin.post(page, form | {"server_scheme": "basic", "server_ca": "no certificate"})
+    assert "s3cret" not in ops.get(page).content.decode()
+    answer = ops.post(page, form | {"server_scheme": "basic", "server_ca": "no certificate"})
     assert "Must be certificates in PEM format." in answer.content.decode()
-    admin.post(page, form | {"server_scheme": "basic"})
+    ops.post(page, form | {"server_scheme": "basic"})
     runner.refresh_from_db()
     assert runner.server_secret == "ops:s3cret", "an empty field changes nothing"
 
