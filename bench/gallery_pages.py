@@ -39,24 +39,36 @@ POSTGRESQL_OUTPUTS = (
     " WHERE state = 'succeeded'"
 )
 # Not durable, and with memory for the indexes: the file is deleted after the benchmark.
-SQLITE_FAST = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -1000000")
+SQLITE_FAST = ("PRAGMA synchronous = OFF", "PRAGMA cache_size = -1000000", "PRAGMA temp_store = MEMORY")
+TABLES = ("jobs_job", "jobs_output")
 
 
 def fill_sqlite(path: Path, jobs: int, source: int) -> None:
     """Replace all jobs by ``jobs`` copies of the first one, each with one image."""
     database = sqlite3.connect(path)
+    for pragma in SQLITE_FAST:
+        database.execute(pragma)
     names = [row[1] for row in database.execute("PRAGMA table_info(jobs_job)")]
     columns = ", ".join(f'"{name}"' for name in names)
     values = ", ".join(SQLITE_VALUES.get(name, f'one."{name}"') for name in names)
     database.execute("CREATE TABLE IF NOT EXISTS one AS SELECT * FROM jobs_job LIMIT 1")
     for table in ("jobs_output", "jobs_transition", "jobs_job"):
         database.execute(f"DELETE FROM {table}")
+    indexes = database.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN (?, ?)",
+        TABLES,
+    ).fetchall()
+    for name, _sql in indexes:
+        database.execute(f'DROP INDEX "{name}"')
     database.execute(
         "WITH RECURSIVE series(g) AS (SELECT 1 UNION ALL SELECT g + 1 FROM series WHERE g < :jobs)"
         f" INSERT INTO jobs_job ({columns}) SELECT {values} FROM series, one",
         {"jobs": jobs, "source": source},
     )
     database.execute(SQLITE_OUTPUTS)
+    for _name, sql in indexes:
+        database.execute(sql)
+    database.execute("ANALYZE")
     database.commit()
     database.close()
 

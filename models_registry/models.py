@@ -61,6 +61,12 @@ class Family(models.TextChoices):
     SD15 = "sd15", "Stable Diffusion 1.x"
     SD2 = "sd2", "Stable Diffusion 2.x"
     SDXL = "sdxl", "Stable Diffusion XL"
+    SD3 = "sd3", "Stable Diffusion 3.x"
+    Z_IMAGE = "z_image", "Z-Image"
+    FLUX1 = "flux1", "FLUX.1"
+    CHROMA = "chroma", "Chroma"
+    FLUX2 = "flux2", "FLUX.2"
+    QWEN_IMAGE = "qwen_image", "Qwen-Image"
     UNKNOWN = "unknown", _("unknown")
 
 
@@ -92,6 +98,16 @@ ModelFileManager = models.Manager.from_queryset(ModelFileQuerySet)
 
 INPAINTING = "atelier.inpainting"  # key of ``metadata``
 RESIDUALS = "atelier.residuals"  # the same: number of outputs of a ControlNet
+FAMILIES = "atelier.families"  # the same: families that a VAE fits, separated by spaces
+ENCODER, ENCODERS = (
+    "atelier.encoder",
+    "atelier.encoders",
+)  # the same: kind of a text encoder; those in a checkpoint
+WIDTH = "atelier.width"  # the same: width of the vectors of an embedding or text encoder
+CONTEXT_WIDTH = (
+    "atelier.context_width"  # the same: width of the text encoder's states that a checkpoint reads
+)
+VARIANT = "atelier.variant"  # the same: variant of a family, such as schnell
 
 
 class ModelFile(ModelCard, GenerationDefaults):

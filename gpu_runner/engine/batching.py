@@ -8,6 +8,8 @@ from functools import partial
 from math import lcm
 from typing import Protocol, TypeVar
 
+from gpu_runner.networks.diffusion.guidance import DenoiseInput
+from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import (
     DecodeLatent,
     Denoise,
@@ -20,6 +22,7 @@ from gpu_runner.networks.operations import (
 )
 
 MAX_PADDING_FACTOR = 3
+TEXT_BUCKET = 128  # tokens; texts of masked or ragged calls differ by less than this
 MAX_TURNS_WAITED = 4  # after so many turns, an image goes before larger batches
 
 
@@ -81,7 +84,11 @@ def _have_common_length(operations: Sequence[Operation]) -> bool:
     Repetition to the least common multiple does not change the result, but that length may be at most
     MAX_PADDING_FACTOR times the longest context.
     """
-    lengths = [operation.input.guidance.length for operation in operations if isinstance(operation, Denoise)]
+    lengths = [
+        operation.input.guidance.length
+        for operation in operations
+        if isinstance(operation, Denoise) and operation.model.facts.flow is None
+    ]
     return not lengths or lcm(*lengths) <= MAX_PADDING_FACTOR * max(lengths)
 
 
@@ -96,8 +103,8 @@ def batch_key(operation: Operation) -> Hashable:
     """
     kind = type(operation), _model_part_key(operation)
     match operation:
-        case Denoise(input=denoise_input):
-            return kind, tuple(denoise_input.x.shape)
+        case Denoise(model=model, input=denoise_input):
+            return kind, tuple(denoise_input.x.shape), _text_bucket(model, denoise_input)
         case (
             EncodeImage(pixels=pixels)
             | UpscaleTile(pixels=pixels)
@@ -109,6 +116,16 @@ def batch_key(operation: Operation) -> Hashable:
             return kind, tuple(latent.shape)
         case EncodeText(options=options):
             return kind, options
+
+
+def _text_bucket(model: LoadedCheckpoint, denoise_input: DenoiseInput) -> tuple[int, ...]:
+    """Lengths of the texts, of families whose texts cannot be padded: rows of other lengths would need calls of their own."""
+    if model.facts.flow is None:
+        return ()
+    texts = denoise_input.guidance.conditionings
+    if model.facts.text[0].padded:
+        return tuple(sorted({len(text.context) for text in texts}))
+    return (-(-max(len(text.context) for text in texts) // TEXT_BUCKET),)
 
 
 def _model_part_key(operation: Operation) -> str:

@@ -142,7 +142,7 @@ class Run:
         image.steps += 1
         self.steps_run += 1
         if isinstance(image.operation, Denoise):
-            self.pixel_steps += image.operation.input.pixels
+            self.pixel_steps += image.operation.pixels
         self.steps_reported += image.progress <= self.prepared.plan.steps
         if self.batch is not None:
             self.batch.steps[image.index] = image.progress

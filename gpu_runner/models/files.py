@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from gpu_runner.models.gguf.source import GgufSource
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
@@ -26,6 +27,8 @@ from gpu_runner.protocol.model_detection.pickled_tensors import (
     named_texts,
 )
 from gpu_runner.protocol.model_detection.safetensors_header import header_of
+from gpu_runner.protocol.model_detection.storage.gguf_header import GGUF_SUFFIX, read_gguf_header
+from gpu_runner.protocol.model_detection.storage.tensor_header import TensorHeader
 
 
 def locate(root: Path, file: ModelFile) -> Path:
@@ -71,7 +74,7 @@ class FileHashCache:
 
 @contextmanager
 def open_tensors(path: Path, name: str) -> Iterator[TensorFile]:
-    """Open a safetensors or pickle file for reading. Raises ModelUnavailable, with ``name`` in the message.
+    """Open a safetensors, GGUF or pickle file for reading. Raises ModelUnavailable, with ``name`` in the message.
 
     The tensors are views of the file: copy them before the context manager exits.
     """
@@ -79,13 +82,24 @@ def open_tensors(path: Path, name: str) -> Iterator[TensorFile]:
         yield _unpickled(path, name)
         return
     try:
+        if path.suffix.lower() == GGUF_SUFFIX:
+            found = read_gguf_header(path)
+            _must_be_readable(found.header, name)
+            with path.open("rb") as stream:
+                source = GgufSource(stream, found.tensors)
+                yield TensorFile(found.header.shapes, found.header.metadata, source)
+            return
         with safe_open(path, framework="pt", device="cpu") as source:
             header = header_of(source)
-            if header.problem:
-                raise ModelUnavailable(f"{name} cannot be used: {header.problem}")
+            _must_be_readable(header, name)
             yield TensorFile(header.shapes, header.metadata, source, header.scales)
     except (OSError, SafetensorError, ValueError) as error:
         raise ModelUnavailable(f"{name} cannot be used: {error}") from error
+
+
+def _must_be_readable(header: TensorHeader, name: str) -> None:
+    if header.problem:
+        raise ModelUnavailable(f"{name} cannot be used: {header.problem}")
 
 
 PLACEHOLDER_CLASSES = (

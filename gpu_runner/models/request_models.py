@@ -53,6 +53,9 @@ def _hires(store: ModelStore, run_request: RunRequest) -> LoadedCheckpoint | Non
 
 def _with_vae(checkpoint: LoadedCheckpoint, file: ModelFile) -> LoadedCheckpoint:
     """A refiner needs no VAE; the other checkpoints do."""
+    if not checkpoint.has_text_encoder:
+        kinds = ", ".join(part.kind for part in checkpoint.facts.text)
+        raise ModelUnavailable(f"{file.path} has no text encoder, and no file of one was named ({kinds})")
     if not checkpoint.has_vae:
         raise ModelUnavailable(f"{file.path} has no VAE, and the request names none")
     return checkpoint

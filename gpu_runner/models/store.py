@@ -19,6 +19,7 @@ from gpu_runner.models.loaders.textual_inversion import read_vectors
 from gpu_runner.models.loaders.vae import load_vae
 from gpu_runner.models.lora.merge import Lora, read_lora
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet, LoadedFaceRestorer, LoadedUpscaler
+from gpu_runner.networks.loaded_text import LoadedTextEncoder
 from gpu_runner.networks.module_copies import size_bytes
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol import LoadedModel, ModelFile
@@ -28,10 +29,11 @@ from .files import FileHashCache, locate, open_tensors
 from .loaders.checkpoint import expected_size, key_of, load_checkpoint
 from .loaders.controlnet import load_controlnet
 from .loaders.face_restorer import load_face_restorer
+from .loaders.text_encoder_files import load_text_encoder
 from .loaders.upscaler import load_upscaler
 from .memory_budget import CacheEntry, MemoryCache
 from .onnx_store import OnnxStore
-from .variant import PLAIN, Variant, vae_key
+from .variant import PLAIN, Variant, text_encoder_key, vae_key
 from .variant_builder import VariantBuilder
 
 
@@ -83,6 +85,15 @@ class ModelStore:
             return CacheEntry(vae, size_bytes(vae), file=_loaded_model(file, size_bytes(vae)))
 
         return self._from_file(self._cache, vae_key(file, dtype), file, load)
+
+    def text_encoder(self, file: ModelFile, dtype: torch.dtype) -> LoadedTextEncoder:
+        def load(tensors: TensorFile) -> CacheEntry:
+            encoder = load_text_encoder(tensors, file, self._device, dtype)
+            return CacheEntry(encoder, encoder.size_bytes, file=_loaded_model(file, encoder.size_bytes))
+
+        key = text_encoder_key(file, dtype)
+        found: LoadedTextEncoder = self._from_file(self._cache, key, file, load, dtype)
+        return found
 
     def controlnet(self, file: ModelFile) -> LoadedControlNet:
         def load(tensors: TensorFile) -> CacheEntry:

@@ -30,6 +30,7 @@ class Variant:
     loras: tuple[LoraFile, ...] = ()
     embeddings: tuple[tuple[str, ModelFile], ...] = ()  # name in the prompt, and its file
     tiling: bool = False
+    text_encoders: tuple[ModelFile, ...] = ()  # in place of those of the checkpoint
 
     @classmethod
     def of(cls, run_request: RunRequest, loras: tuple[LoraUse, ...]) -> Variant:
@@ -42,10 +43,15 @@ class Variant:
             ),
             embeddings=tuple((name, run_request.file("embedding", name)) for name in request.embeddings),
             tiling=request.tiling,
+            text_encoders=run_request.text_encoders,
         )
 
 
 PLAIN = Variant()
+
+
+def text_encoder_key(file: ModelFile, dtype: torch.dtype) -> str:
+    return f"text_encoder:{file.sha256}:{dtype}"
 
 
 def vae_key(file: ModelFile, dtype: torch.dtype) -> str:

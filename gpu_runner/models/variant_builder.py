@@ -16,6 +16,7 @@ from gpu_runner.models.lora.deltas import Parts
 from gpu_runner.models.lora.merge import Lora, LoraWeight, merged_tensors
 from gpu_runner.networks.conditioning import Embedding
 from gpu_runner.networks.loaded import LoadedCheckpoint
+from gpu_runner.networks.loaded_text import LoadedTextEncoder
 from gpu_runner.networks.module_copies import tiling, with_tensors
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
@@ -23,7 +24,7 @@ from gpu_runner.protocol.errors import ModelUnavailable
 from .loaders.checkpoint import vae_dtype
 from .loaders.textual_inversion import vectors_of
 from .memory_budget import CacheEntry
-from .variant import Variant, key_of, vae_key
+from .variant import Variant, key_of, text_encoder_key, vae_key
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ class PartStore(Protocol):
     def lora(self, file: ModelFile) -> Lora: ...
 
     def vae(self, file: ModelFile, dtype: torch.dtype) -> AutoencoderKL: ...
+
+    def text_encoder(self, file: ModelFile, dtype: torch.dtype) -> LoadedTextEncoder: ...
 
     def vectors(self, file: ModelFile, widths: list[int]) -> tuple[Tensor, ...]: ...
 
@@ -99,7 +102,30 @@ class VariantBuilder:
             f"vae {key}", base_key, 0, lambda: CacheEntry(tiling(vae), 0, base=base_key)
         )
 
+    def _named_text_encoders(self) -> dict[str, Any]:
+        """Text encoders in files of their own, each in the place of its kind in the family."""
+        parts = self._base.facts.text
+        loaded = [self._store.text_encoder(file, self._base.dtype) for file in self._variant.text_encoders]
+        by_kind = {encoder.kind: encoder for encoder in loaded}
+        if unfit := next((kind for kind in by_kind if kind not in [part.kind for part in parts]), ""):
+            raise ModelUnavailable(f"a text encoder {unfit} does not fit {self._base.facts.label}")
+        chosen = [by_kind[part.kind] for part in parts if part.kind in by_kind]
+        if not chosen or any(part.kind not in by_kind and not part.optional for part in parts):
+            names = ", ".join(part.kind for part in parts if not part.optional)
+            raise ModelUnavailable(f"{self._base.facts.label} needs the text encoders {names}")
+        key = "+".join(text_encoder_key(file, self._base.dtype) for file in self._variant.text_encoders)
+        encodings = self._store.derived(f"encodings {key}", self._base.key, 0, self._no_encodings)
+        modules = [encoder.module for encoder in chosen]
+        return {
+            "text_key": f"{self._base.family}:{key}",
+            "text_encoder": modules[0],
+            "text_encoder_2": modules[1] if len(modules) > 1 else None,
+            "encodings": encodings,
+        }
+
     def _text(self) -> dict[str, Any]:
+        if self._variant.text_encoders:
+            return self._named_text_encoders()
         changes = {name: self._changes.get(name, []) for name in TEXT_ENCODERS}
         key = key_of(self._base.text_key, [*changes["text_encoder"], *changes["text_encoder_2"]])
         embeddings = {"embeddings": self._embeddings()}

@@ -14,6 +14,7 @@ from gpu_runner.networks.loaded import LoadedFaceRestorer, LoadedUpscaler
 
 from .conditioning import Conditioning
 from .diffusion import controlnet, unet, vae
+from .flow import transformer
 from .loaded import LoadedCheckpoint, LoadedControlNet
 from .operations import (
     DecodeLatent,
@@ -51,7 +52,8 @@ def encode_images(checkpoint: LoadedCheckpoint, operations: Sequence[EncodeImage
 
 
 def denoise(checkpoint: LoadedCheckpoint, operations: Sequence[Denoise]) -> list[Tensor | GuidedAndUnguided]:
-    return unet.denoise(checkpoint, [operation.input for operation in operations])
+    network = unet if checkpoint.facts.flow is None else transformer
+    return list(network.denoise(checkpoint, [operation.input for operation in operations]))
 
 
 def decode_latents(checkpoint: LoadedCheckpoint, operations: Sequence[DecodeLatent]) -> list[Tensor]:

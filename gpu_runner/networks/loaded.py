@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from gpu_runner.protocol.errors import NonFiniteOutput
+from gpu_runner.protocol.families.family import Family
+from gpu_runner.protocol.families.registry import family_of
 
 from .conditioning import Conditioning, Embedding, TextEncodingOptions
 from .module_copies import moved
@@ -25,21 +27,24 @@ ENCODINGS_KEPT = 64
 
 @dataclass(eq=False)
 class LoadedCheckpoint:
-    """A loaded Stable Diffusion checkpoint.
+    """A loaded checkpoint: denoiser, VAE and text encoders.
+
+    ``unet`` is the UNet of a diffusion model, or the transformer of a flow-matching one.
 
     A reference to it keeps its weights in memory, so do not hold one for longer than a job.
     """
 
     key: str  # the file's SHA-256, with a suffix for registry overrides and variants
     family: str
-    unet: UNet2DConditionModel
+    unet: UNet2DConditionModel | Any
     vae: AutoencoderKL
     text_encoder: TextModel
-    alphas_cumprod: Tensor
+    alphas_cumprod: Tensor | None  # None: a flow-matching model
     prediction_type: str
     vae_scaling: float
     size_bytes: int
     text_encoder_2: TextModel | None = None
+    vae_shift: float = 0.0  # latent = (encoded - vae_shift) * vae_scaling
     embeddings: Mapping[str, Embedding] = field(default_factory=dict)  # textual inversions, by name
     encodings: LRUCache[tuple[TextEncodingOptions, str], Conditioning] = (
         field(  # accessed by the engine thread only
@@ -57,6 +62,11 @@ class LoadedCheckpoint:
         self.vae_key = self.vae_key or self.key
 
     @property
+    def facts(self) -> Family:
+        """What distinguishes its family from others."""
+        return family_of(self.family)
+
+    @property
     def text_encoders(self) -> list[TextModel]:
         return (
             [self.text_encoder] if self.text_encoder_2 is None else [self.text_encoder, self.text_encoder_2]
@@ -68,12 +78,19 @@ class LoadedCheckpoint:
         return isinstance(self.vae, AutoencoderKL)
 
     @property
+    def has_text_encoder(self) -> bool:
+        """Whether there is a text encoder: that of the file, or a named one."""
+        return any(True for _ in self.text_encoder.parameters())
+
+    @property
     def is_sdxl(self) -> bool:
         """Whether the UNet takes sizes and the pooled text embedding, as SDXL and its refiner do."""
-        return self.unet.config.addition_embed_type == "text_time"
+        return self.facts.flow is None and self.unet.config.addition_embed_type == "text_time"
 
     def is_built_like(self, other: LoadedCheckpoint) -> bool:
         """Whether LoRAs, embeddings and ControlNets of one checkpoint fit the other (equal context width)."""
+        if self.facts.flow is not None or other.facts.flow is not None:
+            return self.family == other.family
         return self.unet.config.cross_attention_dim == other.unet.config.cross_attention_dim
 
     def moved(self, device: torch.device) -> LoadedCheckpoint:
@@ -89,11 +106,15 @@ class LoadedCheckpoint:
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.unet.conv_in.weight.dtype
+        return self._first_weight.dtype
 
     @property
     def device(self) -> torch.device:
-        return self.unet.conv_in.weight.device
+        return self._first_weight.device
+
+    @property
+    def _first_weight(self) -> Tensor:
+        return next(self.unet.parameters())
 
 
 @dataclass(eq=False)

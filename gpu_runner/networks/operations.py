@@ -39,6 +39,12 @@ class Denoise:
     model: LoadedCheckpoint
     input: DenoiseInput
 
+    @property
+    def pixels(self) -> int:
+        """Pixels of the image that the input is the latent of."""
+        height, width = self.input.x.shape[-2:]
+        return height * width * self.model.facts.latents.scale**2
+
 
 @dataclass(frozen=True, eq=False)
 class DecodeLatent:

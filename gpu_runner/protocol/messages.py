@@ -50,7 +50,8 @@ class RunRequest(StrictModel):
     request: GenerationRequest
     # None: a ComfyUI template without a checkpoint of its own; the nodes name their files.
     checkpoint: ModelFile | None = None
-    files: dict[str, ModelFile] = {}  # ModelName.key of every other model of the request -> file
+    # ModelName.key of every other model of the request -> file; also of the text encoders of a checkpoint without any.
+    files: dict[str, ModelFile] = {}
     inputs: dict[str, str] = {}  # SHA-256 -> base64 of the image file
     workflow: Workflow | None = None  # ComfyUI runners only
 
@@ -74,6 +75,11 @@ class RunRequest(StrictModel):
         if self.checkpoint is None:
             raise ValueError("the job has no checkpoint")
         return self.checkpoint
+
+    @property
+    def text_encoders(self) -> tuple[ModelFile, ...]:
+        """Text encoders in files of their own, in the order of their names."""
+        return tuple(file for key, file in sorted(self.files.items()) if key.startswith("text_encoder:"))
 
     def file(self, kind: str, name: str) -> ModelFile:
         """Return the file of a model of the request. Raises KeyError for others."""

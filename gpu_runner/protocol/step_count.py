@@ -171,12 +171,18 @@ def sigmas_and_noise_of(request: GenerationRequest, levels: NoiseLevels) -> Img2
         return Img2ImgSigmas([0.0], 0.0)
     encoded = steps - 1 if request.exact_steps else encoded_steps(steps, strength)
     total = _schedule_steps(request)
-    if sampler_catalog.sampler(request.sampler).variance_preserving:
+    on_own_timesteps = sampler_catalog.sampler(request.sampler).variance_preserving
+    if on_own_timesteps and not levels.is_flow:
         timesteps = own_timesteps(levels, total + request.discard_penultimate)
         unipc = request.unipc if request.sampler == "UniPC" else None
         return img2img_on_own_timesteps(levels, timesteps, encoded, unipc)
     schedule = schedule_of(request, levels)
-    sigmas = schedule[-steps - 1 :] if request.exact_steps else schedule[max(total - encoded - 1, 0) :]
+    if on_own_timesteps:  # UniPC with a flow-matching model: as many steps as with the others
+        sigmas = schedule[max(len(schedule) - 1 - encoded, 0) :]
+    elif request.exact_steps:
+        sigmas = schedule[-steps - 1 :]
+    else:
+        sigmas = schedule[max(total - encoded - 1, 0) :]
     return Img2ImgSigmas(sigmas, sigmas[0])
 
 

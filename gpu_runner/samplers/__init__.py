@@ -4,6 +4,8 @@ A noisy latent is ``x = x0 + sigma * noise``. A sampler yields (x, sigma) for ea
 estimate (x0) of the same shape, and returns the final x. Arguments of every sampler: the initial latent of shape
 (channels, height, width), the sigmas in descending order, the image's noise stream, and the options. A generator per image
 lets the engine batch the evaluations of different images and samplers in one UNet call.
+
+FLOW_SAMPLERS are the samplers of flow-matching models, whose sigma is the flow time.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ from gpu_runner.samplers.unipc import unipc
 
 from .common_steps import SamplerFunction, SamplerGenerator, SamplerOptions
 from .ddim_plms_lcm import ddim, ddim_cfgpp, lcm, plms
+from .flow import FLOW_SAMPLERS
 
-__all__ = ["SAMPLERS", "SamplerGenerator", "SamplerOptions"]
+__all__ = ["FLOW_SAMPLERS", "SAMPLERS", "SamplerGenerator", "SamplerOptions"]
 
 SAMPLERS: dict[str, SamplerFunction] = {
     "DPM++ 2M": dpmpp_2m,

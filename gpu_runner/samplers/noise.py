@@ -14,7 +14,6 @@ from gpu_runner.protocol import MAX_SEED, GenerationRequest
 from .brownian_noise import BrownianNoise
 from .philox import Philox
 
-LATENT_SCALE = 8  # image pixels per latent pixel, in each direction
 SLERP_MAX_COSINE = 0.9995  # above it, A1111 interpolates linearly
 Shape = tuple[int, ...]
 
@@ -82,12 +81,14 @@ class NoiseStream:
         self._is_first = True
 
     @classmethod
-    def of(cls, request: GenerationRequest, index: int, shape: Shape, device: torch.device) -> NoiseStream:
-        """Return the stream of image ``index`` of a request."""
+    def of(
+        cls, request: GenerationRequest, index: int, shape: Shape, device: torch.device, scale: int = 8
+    ) -> NoiseStream:
+        """Return the stream of image ``index`` of a request. ``scale``: image pixels per latent pixel, along one side."""
         strength = request.subseed_strength
         sides = (
-            request.seed_resize_from_height // LATENT_SCALE,
-            request.seed_resize_from_width // LATENT_SCALE,
+            request.seed_resize_from_height // scale,
+            request.seed_resize_from_width // scale,
         )
         return cls(
             request.seed_of(index),

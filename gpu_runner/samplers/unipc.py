@@ -35,6 +35,8 @@ def unipc(x: Tensor, sigmas: list[float], noise: NoiseStream, options: SamplerOp
         order = min(highest, step + 1)
         if order == highest and options.unipc.lower_order_final:
             order = min(highest, count - step)
+        if sigma_next == 0:  # only with schedules of other samplers: the limit of the step of order 1
+            return denoised
         before, x = x, _step(x, levels[-order:], estimates[-order:], sigma_next, variant)
     return x
 

@@ -13,10 +13,12 @@ from gpu_runner.networks.diffusion.guidance import DenoiseInput, Guidance, Guide
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import Denoise, Operation
 from gpu_runner.protocol import GenerationRequest, sampler_catalog
+from gpu_runner.protocol.families.family import Latents
+from gpu_runner.protocol.families.stable_diffusion import SD15
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.protocol.step_count import evaluations, schedule_of, sigmas_and_noise_of
-from gpu_runner.samplers import SAMPLERS, SamplerOptions
-from gpu_runner.samplers.noise import LATENT_SCALE, NoiseStream
+from gpu_runner.samplers import FLOW_SAMPLERS, SAMPLERS, SamplerOptions
+from gpu_runner.samplers.noise import NoiseStream
 
 from .control_schedule import ControlSchedule, active_at
 from .guidance_schedule import GuidanceSchedule
@@ -38,6 +40,7 @@ class SamplingConfig:
 
     sampler: str
     levels: NoiseLevels
+    latents: Latents
     sigmas: list[float]
     options: SamplerOptions
     width: int
@@ -48,12 +51,15 @@ class SamplingConfig:
     sgm_noise_multiplier: bool = False
 
     @classmethod
-    def of(cls, request: GenerationRequest, levels: NoiseLevels) -> SamplingConfig:
+    def of(
+        cls, request: GenerationRequest, levels: NoiseLevels, latents: Latents = SD15.latents
+    ) -> SamplingConfig:
         levels = levels.of_sampler(request.sampler)
         sigmas, noised_to = sigmas_and_noise_of(request, levels)
         return cls(
             sampler=request.sampler,
             levels=levels,
+            latents=latents,
             sigmas=sigmas,
             noised_to=noised_to,
             options=SamplerOptions.of(request, schedule_of(request, levels)),
@@ -71,15 +77,19 @@ class SamplingConfig:
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
-        return 4, self.height // LATENT_SCALE, self.width // LATENT_SCALE
+        return self.latents.shape(self.width, self.height)
 
     @property
     def variance_preserving(self) -> bool:
         """Whether x starts and ends in the variance-preserving space (samplers with own timesteps)."""
-        return sampler_catalog.sampler(self.sampler).variance_preserving
+        return sampler_catalog.sampler(self.sampler).variance_preserving and not self.levels.is_flow
 
     def start(self, latent: Tensor | None, noise: NoiseStream) -> Tensor:
         """Return the initial x: the noised latent, or pure noise if ``latent`` is None."""
+        if self.levels.is_flow:
+            sigma = self.noised_to
+            noised = noise.draw() * sigma
+            return noised if latent is None else latent * (1 - sigma) + noised * self.noise_multiplier
         if latent is not None:
             return (latent + noise.draw() * (self.noised_to * self.noise_multiplier)) * self.start_scale
         sigma = self.sigmas[0]
@@ -181,7 +191,8 @@ def run_denoising_loop(
     stop_flag: StopFlag,
 ) -> Generator[Operation, Any, Tensor]:
     """Run the sampler; yields Denoise operations and returns the final latent (4, h, w)."""
-    sampler = SAMPLERS[sampling.sampler](x, sampling.sigmas, noise, sampling.options)
+    samplers = FLOW_SAMPLERS if sampling.levels.is_flow else SAMPLERS
+    sampler = samplers[sampling.sampler](x, sampling.sigmas, noise, sampling.options)
     prediction: Prediction | None = None
     call = 0
     try:

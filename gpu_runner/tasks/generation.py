@@ -21,7 +21,6 @@ from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.networks.operations import DecodeLatent, EncodeImage, OffloadedWork, Operation, StepsLeftOut
 from gpu_runner.protocol import Finding, GenerationRequest, sampler_catalog
 from gpu_runner.protocol.prompt.composition import PromptComposition
-from gpu_runner.protocol.schedules.sigmas import NoiseLevels
 from gpu_runner.protocol.step_count import detail_request, hires_request
 from gpu_runner.protocol.upscaler_catalog import LANCZOS, latent_mode
 from gpu_runner.samplers.noise import NoiseStream
@@ -29,7 +28,6 @@ from gpu_runner.samplers.noise import NoiseStream
 from . import hires, inpainting, instruct, magic_mix, sd_upscale, tiled_upscaling
 from .control_schedule import ControlSchedule, schedule_controls
 from .denoising_loop import (
-    LATENT_SCALE,
     DenoiseContext,
     Layout,
     RefinerSwitch,
@@ -42,6 +40,7 @@ from .face_restoration import Patches, Restoration
 from .guidance_schedule import GuidanceSchedule, encode_guidance, text_options_of
 from .init_image import Canvas, Source, compose
 from .inpainting import LatentMask
+from .noise_levels import noise_levels
 
 
 def _identity(image: Image.Image) -> Image.Image:
@@ -101,7 +100,8 @@ class Pass:
 
     @classmethod
     def of(cls, request: GenerationRequest, model: LoadedCheckpoint, before: Pass | None = None) -> Pass:
-        sampling = SamplingConfig.of(request, NoiseLevels(model.alphas_cumprod, is_sdxl=model.is_sdxl))
+        levels = noise_levels(model, request.width, request.height)
+        sampling = SamplingConfig.of(request, levels, model.facts.latents)
         first_pass_calls = _calls(before.request) if before else None
         prompts = PromptComposition.of(
             request.prompt, request.negative_prompt, _calls(request), first_pass=first_pass_calls
@@ -131,7 +131,9 @@ class Pass:
         return (yield from schedule_controls(self.units_of(index), self.model, self.request.seed_of(index)))
 
     def noise(self, index: int) -> NoiseStream:
-        return NoiseStream.of(self.request, index, self.sampling.latent_shape, self.model.device)
+        sampling = self.sampling
+        shape, scale = sampling.latent_shape, sampling.latents.scale
+        return NoiseStream.of(self.request, index, shape, self.model.device, scale)
 
     def plain_noise(self, index: int) -> NoiseStream:
         """Noise of the image's seed alone, without variation and seed resize. As in A1111, it replaces masked content."""
@@ -350,7 +352,7 @@ def _second_pass(
     assert plan.request.hires is not None
     mode = latent_mode(plan.request.hires.upscaler)
     if mode is not None:
-        latent = hires.enlarged_latent(latent, mode, width, height)
+        latent = hires.enlarged_latent(latent, mode, width, height, pass_.sampling.latents.scale)
     else:
         latent = yield from hires.enlarged_image(
             plan.first.model, pass_.model, latent, plan.upscaler, (width, height)
@@ -364,10 +366,10 @@ def _second_pass(
 def _encode_canvas(pass_: Pass, canvas: Canvas) -> Generator[Operation, Any, Tensor]:
     latent = yield EncodeImage(pass_.model, canvas.pixels)
     if tuple(latent.shape[-2:]) != pass_.sampling.latent_shape[-2:]:  # resize mode "latent"
-        width, height = pass_.request.width, pass_.request.height
         mode = latent_mode("Latent")
         assert mode is not None
-        latent = tiled_upscaling.interpolate(latent, mode, width // LATENT_SCALE, height // LATENT_SCALE)
+        _channels, height, width = pass_.sampling.latent_shape
+        latent = tiled_upscaling.interpolate(latent, mode, width, height)
     return latent
 
 

@@ -25,6 +25,8 @@ class GuidanceSchedule:
     scale: float
     empty_negative_is_zero: bool = False  # SDXL: an empty negative prompt becomes a zero conditioning
     image_scale: float | None = None  # InstructPix2Pix: guidance by the init image
+    embedded: float | None = None  # of families whose denoiser reads the guidance value
+    extends: bool = True  # texts joined by AND are extended to the same length
     _known: dict[PromptTexts, Guidance] = field(
         default_factory=dict
     )  # most prompts have the same texts at every call
@@ -36,7 +38,8 @@ class GuidanceSchedule:
         return self._known[texts]
 
     def _guidance(self, positives: WeightedTexts, negative: str) -> Guidance:
-        conditionings = extended([self.conditionings[text] for text, _weight in positives])
+        conditionings = [self.conditionings[text] for text, _weight in positives]
+        conditionings = extended(conditionings) if self.extends else conditionings
         weights = (weight for _text, weight in positives)
         weighted = tuple(zip(conditionings, weights, strict=True))
         negative_conditioning = self.conditionings[negative]
@@ -46,6 +49,7 @@ class GuidanceSchedule:
             blank(negative_conditioning) if is_blank else negative_conditioning,
             self.scale,
             image_scale=self.image_scale,
+            embedded=self.embedded,
         )
 
 
@@ -68,6 +72,13 @@ def encode_guidance(
         texts = prompts.texts[begin : begin + TEXTS_PER_OPERATION]
         encoded = yield EncodeText(model, texts, text_options)
         conditionings |= zip(texts, encoded, strict=True)
+    is_embedded = model.facts.guidance == "embedded"
     return GuidanceSchedule(
-        prompts, conditionings, scale, empty_negative_is_zero=model.is_sdxl, image_scale=image_scale
+        prompts,
+        conditionings,
+        1.0 if is_embedded or model.facts.guidance == "none" else scale,
+        empty_negative_is_zero=model.is_sdxl,
+        image_scale=image_scale,
+        embedded=scale if is_embedded else None,
+        extends=model.facts.flow is None,
     )

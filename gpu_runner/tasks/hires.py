@@ -12,17 +12,19 @@ from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedUpscaler
 from gpu_runner.networks.operations import DecodeLatent, EncodeImage, Operation
 from gpu_runner.protocol.upscaler_catalog import LatentMode
 
-from .denoising_loop import LATENT_SCALE
 from .tiled_upscaling import enlarge, interpolate
 
 Size = tuple[int, int]
 
 
-def enlarged_latent(latent: Tensor, mode: LatentMode, width: int, height: int) -> Tensor:
-    """Interpolate a latent (c, h, w) to cover ``width`` x ``height`` pixels, and center-crop it."""
-    across, down = width // LATENT_SCALE, height // LATENT_SCALE
-    first = latent.shape[-1] * LATENT_SCALE, latent.shape[-2] * LATENT_SCALE
-    wide, high = (side // LATENT_SCALE for side in images.cover_size(first, width, height))
+def enlarged_latent(latent: Tensor, mode: LatentMode, width: int, height: int, scale: int) -> Tensor:
+    """Interpolate a latent (c, h, w) to cover ``width`` x ``height`` pixels, and center-crop it.
+
+    ``scale`` is the number of image pixels per latent pixel, along one side.
+    """
+    across, down = width // scale, height // scale
+    first = latent.shape[-1] * scale, latent.shape[-2] * scale
+    wide, high = (side // scale for side in images.cover_size(first, width, height))
     large = interpolate(latent, mode, wide, high)
     left, top = (wide - across) // 2, (high - down) // 2
     return large[:, top : top + down, left : left + across]

@@ -51,7 +51,7 @@ def latent_mask(canvas: Canvas, latent: Tensor, noise: NoiseStream) -> LatentMas
 
 
 def is_inpainting_model(model: LoadedCheckpoint) -> bool:
-    return model.unet.config.in_channels == INPAINTING_CHANNELS
+    return model.facts.flow is None and bool(model.unet.config.in_channels == INPAINTING_CHANNELS)
 
 
 def conditioning(

@@ -22,7 +22,7 @@ DEFAULT_IMAGE_SCALE = 1.5
 
 
 def is_instruct_model(model: LoadedCheckpoint) -> bool:
-    return bool(model.unet.config.in_channels == INSTRUCT_CHANNELS)
+    return model.facts.flow is None and bool(model.unet.config.in_channels == INSTRUCT_CHANNELS)
 
 
 def image_scale(model: LoadedCheckpoint, request: GenerationRequest) -> float | None:

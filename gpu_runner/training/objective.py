@@ -12,6 +12,7 @@ class Objective:
     """Noised latents, what the UNet has to predict for them, and the weight of each error."""
 
     def __init__(self, checkpoint: LoadedCheckpoint, min_snr_gamma: float) -> None:
+        assert checkpoint.alphas_cumprod is not None
         self._alphas = checkpoint.alphas_cumprod.float().cpu()
         self._velocity = checkpoint.prediction_type == "v_prediction"
         self._gamma = min_snr_gamma

@@ -43,6 +43,7 @@ def _draw(
     width, height = size
     generator = torch.Generator().manual_seed(seed % 2**64)
     x = torch.randn(1, 4, height // 8, width // 8, generator=generator).to(checkpoint.device)
+    assert checkpoint.alphas_cumprod is not None
     alphas = checkpoint.alphas_cumprod.float()
     times = torch.linspace(len(alphas) - 1, 0, STEPS).round().long()
     for at, following in zip(times, [*times[1:], None], strict=True):

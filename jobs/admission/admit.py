@@ -25,6 +25,7 @@ from jobs.outbound.callbacks import outbox
 from . import idempotency as idempotency_keys
 from . import insert, prompt_rewriting, validation, workflow_routing
 from .defaults import completed, with_policy_of_source
+from .family_limits import family_warnings
 from .idempotency import Idempotency
 from .model_resolution import ModelResolver, Resolution, resolve_all
 from .prompt_language import rewriting_warnings, unknown_languages, warnings_of
@@ -91,6 +92,7 @@ def _noted(submission: Submission, files: Resolution) -> Submission:
     warnings = [
         *rewriting_warnings(submission.rewriting),
         *warnings_of(submission.backend, submission.request),
+        *family_warnings(files.checkpoint, submission.request),
     ]
     return replace(submission, note="; ".join(filter(None, [submission.note, *warnings, *left_out])))
 
@@ -135,7 +137,7 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
     if checkpoint is not None and not files.is_from_template:
         request = request.model_copy(update={"checkpoint": checkpoint.name})
     now = timezone.now()
-    multiplier = checkpoint.cost_multiplier if checkpoint else 1.0
+    multiplier = cost.multiplier_of(checkpoint.cost_multiplier, checkpoint.family) if checkpoint else 1.0
     if submission.workflow is not None:
         steps, cost_estimate = workflow_cost.planned(request, submission.workflow, multiplier)
     else:

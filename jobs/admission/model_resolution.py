@@ -12,15 +12,16 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest, ModelName
+from gpu_runner.protocol.families.registry import DRAWN
 from gpu_runner.protocol.workflows.requirements import checkpoint_folder
 from jobs.errors import ModelNotAllowed, Refused, UnknownModel, Unsupported
 from jobs.models import Backend
 from models_registry.architectures import misfit
 from models_registry.errors import ModelNotFound, ModelUnusable
-from models_registry.models import FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
+from models_registry.models import FAMILIES, FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
 from models_registry.selectors import resolve, training
 
-SUPPORTED_FAMILIES = frozenset({Family.SD15, Family.SD2, Family.SDXL})
+DIFFUSION = "sd15 sd2 sdxl"  # families of the VAEs that an older version has scanned
 FAMILY_BOUND = frozenset({Kind.LORA, Kind.CONTROLNET, Kind.EMBEDDING})
 SHAPE_BOUND = frozenset({Kind.LORA, Kind.CONTROLNET})
 
@@ -217,7 +218,7 @@ def _found(models: ModelResolver, name: ModelName) -> ModelFile:
 
 
 def _drawable(checkpoint: ModelFile) -> ModelFile:
-    if checkpoint.family not in SUPPORTED_FAMILIES:
+    if checkpoint.family not in DRAWN:
         message = _("%(name)s cannot be used: its family is not supported (%(family)s).")
         raise Unsupported(
             message % {"name": checkpoint.name, "family": checkpoint.get_family_display()}, field="checkpoint"
@@ -258,13 +259,26 @@ def _must_edit_by_instruction(
 
 
 def _must_fit(file: ModelFile, checkpoint: ModelFile) -> None:
-    """Raise Unsupported if the families differ. Files of unknown family are accepted."""
+    """Raise Unsupported if the families differ. Files of unknown family are accepted, except VAEs, whose latents tell."""
+    if file.kind == Kind.VAE:
+        _must_have_its_latents(file, checkpoint)
+        return
     untold = Family.UNKNOWN in (file.family, checkpoint.family)
     if file.kind not in FAMILY_BOUND or untold or file.family == checkpoint.family:
         return
     message = _("%(name)s is for %(family)s, and %(checkpoint)s is not.")
     words = {"name": file.name, "family": file.get_family_display(), "checkpoint": checkpoint.name}
     raise Unsupported(message % words, field=file.kind)
+
+
+def _must_have_its_latents(vae: ModelFile, checkpoint: ModelFile) -> None:
+    families = str(vae.metadata.get(FAMILIES, DIFFUSION)).split()
+    if checkpoint.family in (Family.UNKNOWN, *families):
+        return
+    message = _("%(name)s is for %(family)s, and %(checkpoint)s is not.")
+    labels = ", ".join(str(Family(family).label) for family in families if family in Family)
+    words = {"name": vae.name, "family": labels, "checkpoint": checkpoint.name}
+    raise Unsupported(message % words, field="vae")
 
 
 def _must_have_the_shapes(

@@ -18,6 +18,7 @@ from jobs.models import Backend
 from models_registry.errors import ModelNotFound
 from models_registry.models import RESIDUALS, Kind
 
+from .family_limits import family_limits
 from .model_resolution import ModelResolver, Resolution
 
 SIZES = ("width", "height", "num_inference_steps")
@@ -41,6 +42,7 @@ def every(models: ModelResolver, key: AccessKey | None, request: GenerationReque
         yield from _over_limits(key, key.key_id, request)
     # The step counts of a prompt schedule depend on the sampler.
     yield from list(_unknown_samplers(request)) or _prompts_not_understood(request)
+    yield from family_limits(models, request)
     yield from unsupported_control_units(models, request)
     yield from _faces_to_keep(request)
     yield from _faces_by_codeformer(request)

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from gpu_runner.protocol.model_detection.pickled_tensors import PICKLED_SUFFIXES
+from gpu_runner.protocol.model_detection.storage.gguf_header import GGUF_SUFFIX
 from jobs.models.model_intake import ModelIntake
 from jobs.outbound.connections import Resolve, resolve
 from jobs.outbound.http import streamed
@@ -20,7 +21,7 @@ from models_registry.models import FOLDERS, Kind
 from models_registry.scanning.install_file import MIN_FREE_BYTES, InstallError, disk_full
 
 PART_PREFIX = ".intake-"
-SAFETENSORS, PICKLE = "safetensors", "pickle"
+SAFETENSORS, PICKLE, GGUF = "safetensors", "pickle", "gguf"
 MAX_HEADER = 100 * 1024 * 1024  # of a safetensors file
 HEAD_BYTES = 64
 DISK_IS_CHECKED_EVERY = 64 * 1024 * 1024
@@ -80,7 +81,9 @@ def _check_space(path: Path, size: int) -> None:
 
 
 def _format(head: bytes) -> str:
-    """``safetensors`` or ``pickle``. Raises InstallError for anything else."""
+    """``safetensors``, ``gguf`` or ``pickle``. Raises InstallError for anything else."""
+    if head.startswith(b"GGUF"):
+        return GGUF
     if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":  # a zip file, or a pickle of torch before 1.6
         return PICKLE
     if 0 < int.from_bytes(head[:8], "little") <= MAX_HEADER and head[8:9] == b"{":
@@ -91,8 +94,6 @@ def _format(head: bytes) -> str:
         raise InstallError(
             _("The URL gives a pointer of Git LFS, not the file itself. At Hugging Face, use /resolve/.")
         )
-    if head.startswith(b"GGUF"):
-        raise InstallError(_("Files of the format %(suffix)s are not supported.") % {"suffix": ".gguf"})
     raise InstallError(_("The URL gives no model file: neither safetensors nor a file that torch wrote."))
 
 
@@ -104,8 +105,8 @@ def _suffix(intake: ModelIntake, found: str) -> str:
     """The suffix of the file. Raises InstallError if request or URL promised another format."""
     named = PurePosixPath(httpx.URL(intake.url).path).suffix.lower()
     promised = intake.file_format
-    if not promised and named == ".safetensors":
-        promised = SAFETENSORS
+    if not promised and named in (".safetensors", GGUF_SUFFIX):
+        promised = named.removeprefix(".")
     elif not promised and named in PICKLED_SUFFIXES:
         promised = PICKLE
     if promised and promised != found:
@@ -113,6 +114,6 @@ def _suffix(intake: ModelIntake, found: str) -> str:
         raise InstallError(
             _("The file is %(found)s, not %(promised)s as the request or its URL says.") % formats
         )
-    if found == SAFETENSORS:
-        return ".safetensors"
+    if found in (SAFETENSORS, GGUF):
+        return f".{found}"
     return named if named in PICKLED_SUFFIXES else ".pt"

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from gpu_runner.protocol.model_detection.pickled_tensors import PICKLED_SUFFIXES
 
-SUFFIXES = {".safetensors", ".onnx", *PICKLED_SUFFIXES}
+SUFFIXES = {".safetensors", ".gguf", ".onnx", *PICKLED_SUFFIXES}
 # Formats of weights that no runner reads. The files are registered with the reason, so that they can be seen.
 UNREADABLE_SUFFIXES = {
-    ".gguf",
     ".ggml",
     ".msgpack",
     ".h5",

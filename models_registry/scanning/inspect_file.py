@@ -19,13 +19,20 @@ from django.utils.translation import gettext_lazy
 from gpu_runner.protocol.model_detection.fitting import architecture_of
 from gpu_runner.protocol.model_detection.onnx_models import identify_onnx_file
 from gpu_runner.protocol.model_detection.safetensors_header import read_header
-from gpu_runner.protocol.model_detection.safetensors_models import UNKNOWN, Identified, Shape
+from gpu_runner.protocol.model_detection.safetensors_models import UNKNOWN, Identified
+from gpu_runner.protocol.model_detection.storage.gguf_header import GGUF_SUFFIX, read_gguf_header
 from gpu_runner.protocol.model_detection.tag_table import table_for
 from gpu_runner.protocol.model_detection.usability import inspect
 from models_registry.models import (
+    CONTEXT_WIDTH,
+    ENCODER,
+    ENCODERS,
+    FAMILIES,
     FOLDERS,
     INPAINTING,
     RESIDUALS,
+    VARIANT,
+    WIDTH,
     Family,
     Kind,
 )
@@ -40,10 +47,22 @@ logger = logging.getLogger(__name__)
 CHUNK_BYTES = 4 * 1024 * 1024
 MAX_METADATA_BYTES = 256 * 1024
 LEGACY_BEGIN, LEGACY_LENGTH, LEGACY_DIGITS = 2**20, 2**16, 8
-EMBEDDING_SIZES = {"atelier.vectors": "vectors", "atelier.width": "width"}
-FINDINGS = {*EMBEDDING_SIZES, INPAINTING, RESIDUALS}
-# Their layouts are many, and only ComfyUI uses them: the folder decides.
-KINDS_BY_FOLDER_ONLY = frozenset({Kind.DIFFUSION_MODEL, Kind.TEXT_ENCODER})
+# Findings that are kept in the metadata, by kind: key -> name in the detail. Empty ones are left out.
+KEPT: dict[str, dict[str, str]] = {
+    Kind.CHECKPOINT: {
+        INPAINTING: "inpainting",
+        ENCODERS: "text_encoders",
+        CONTEXT_WIDTH: "context_width",
+        VARIANT: "variant",
+    },
+    Kind.CONTROLNET: {RESIDUALS: "residuals"},
+    Kind.EMBEDDING: {"atelier.vectors": "vectors", WIDTH: "width"},
+    Kind.TEXT_ENCODER: {ENCODER: "encoder", WIDTH: "width"},
+    Kind.VAE: {FAMILIES: "families"},
+}
+FINDINGS = {key for kept in KEPT.values() for key in kept}
+# ComfyUI uses more layouts of these than the engine: the folder decides the kind, and tensors tell what the engine uses.
+KINDS_BY_FOLDER = frozenset({Kind.DIFFUSION_MODEL, Kind.TEXT_ENCODER})
 KIND_BY_FOLDER = {folder: kind for kind, folder in FOLDERS.items()}
 
 
@@ -100,10 +119,27 @@ def _inspect_safetensors(file: Path, folder_kind: str) -> FileInfo:
     header = read_header(file)
     identified = inspect(header.shapes, header.metadata, header.problem)
     sha256, tensors_sha256 = _hashes(file, tensors=identified.kind == Kind.LORA)
-    if folder_kind in KINDS_BY_FOLDER_ONLY:
-        return FileInfo(folder_kind, sha256=sha256)
+    if folder_kind in KINDS_BY_FOLDER:
+        return _of_comfyui(identified, folder_kind, sha256)
     architecture = architecture_of(identified, header.shapes, header.metadata)
     return _info(identified, sha256, tensors_sha256, header.metadata, architecture)
+
+
+def _inspect_gguf(file: Path, folder_kind: str) -> FileInfo:
+    header = read_gguf_header(file).header
+    identified = inspect(header.shapes, header.metadata, header.problem)
+    sha256 = _hashes(file, tensors=False)[0]
+    if folder_kind in KINDS_BY_FOLDER:
+        return _of_comfyui(identified, folder_kind, sha256)
+    architecture = architecture_of(identified, header.shapes, header.metadata)
+    return _info(identified, sha256, "", header.metadata, architecture)
+
+
+def _of_comfyui(identified: Identified, folder_kind: str, sha256: str) -> FileInfo:
+    """A file in one of ComfyUI's folders. What the engine cannot use of them has no problem, because ComfyUI may."""
+    is_usable = identified.kind == folder_kind and not identified.problem
+    metadata = _extra_metadata(identified) if is_usable else {}
+    return FileInfo(folder_kind, identified.family, sha256, metadata=metadata)
 
 
 def _info(
@@ -131,16 +167,16 @@ def _info(
 
 
 def _extra_metadata(identified: Identified) -> dict[str, str]:
-    """Properties that A1111's API lists: the size of embeddings, whether a checkpoint is for inpainting; and the number of
-    a ControlNet's outputs, each of which may have a weight.
-    """
-    if identified.kind == Kind.CONTROLNET:
-        return {RESIDUALS: str(identified.detail["residuals"])}
-    if identified.kind == Kind.CHECKPOINT and identified.detail["inpainting"]:
-        return {INPAINTING: "yes"}
-    if identified.kind != Kind.EMBEDDING:
-        return {}
-    return {key: str(identified.detail[name]) for key, name in EMBEDDING_SIZES.items()}
+    """Properties that admission needs or an API lists."""
+    kept = KEPT.get(identified.kind, {})
+    found = {key: identified.detail.get(name) for key, name in kept.items()}
+    return {key: _as_text(value) for key, value in found.items() if value}
+
+
+def _as_text(value: Any) -> str:
+    if value is True:
+        return "yes"
+    return " ".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _left_out(names: Sequence[str]) -> str:
@@ -150,29 +186,25 @@ def _left_out(names: Sequence[str]) -> str:
 
 
 def _inspect_pickle(file: Path, folder_kind: str) -> FileInfo:
-    """The kind is detected from the tensors. The folder decides for upscalers only, of which there are too many kinds."""
+    """The kind is detected from the tensors, not from the folder."""
     check_pickle(file)
     sha256 = _hashes(file, tensors=False)[0]
-    if folder_kind in KINDS_BY_FOLDER_ONLY:
+    if folder_kind in KINDS_BY_FOLDER:
         return FileInfo(folder_kind, sha256=sha256)
     found = pickled_shapes(file)
     if found is None:
         raise ValueError("it is not a dictionary of tensors")
     shapes, metadata = found
     identified = inspect(shapes, metadata)
-    if identified.kind == UNKNOWN:
-        if folder_kind == Kind.FACE_RESTORER:
-            return FileInfo(sha256=sha256, problem=str(UNKNOWN_FACE_RESTORER))
-        if folder_kind == Kind.UPSCALER and any(map(_is_image_convolution, shapes.values())):
-            return FileInfo(Kind.UPSCALER, sha256=sha256)
+    if identified.kind == UNKNOWN and folder_kind in UNKNOWN_ARCHITECTURES:
+        return FileInfo(sha256=sha256, problem=str(UNKNOWN_ARCHITECTURES[folder_kind]))
     return _info(identified, sha256, "", {}, architecture_of(identified, shapes, metadata))
 
 
-def _is_image_convolution(shape: Shape) -> bool:
-    return len(shape) == 4 and 3 in shape[:2]
-
-
-UNKNOWN_FACE_RESTORER = gettext_lazy("Not a supported face restorer: only GFPGAN is supported.")
+UNKNOWN_ARCHITECTURES = {
+    Kind.FACE_RESTORER: gettext_lazy("Not a supported face restorer: only GFPGAN is supported."),
+    Kind.UPSCALER: gettext_lazy("Not an upscaler of a supported architecture."),
+}
 
 
 def _inspect_onnx(file: Path, folder_kind: str) -> FileInfo:
@@ -195,7 +227,7 @@ def tag_table_problem(tagger: Path, final: Path) -> str:
     return ""
 
 
-INSPECTORS = {".safetensors": _inspect_safetensors, ".onnx": _inspect_onnx}
+INSPECTORS = {".safetensors": _inspect_safetensors, GGUF_SUFFIX: _inspect_gguf, ".onnx": _inspect_onnx}
 
 
 def _hashes(path: Path, *, tensors: bool) -> tuple[str, str]:

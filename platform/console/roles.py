@@ -39,6 +39,7 @@ ROLES = (
             *VIEW,
             "access.view_accesskey",
             SUBMIT_JOBS,
+            DELETE_IMAGES,  # an image that must not be handed out is removed by the operator on duty
             "jobs.change_job",
             "jobs.change_callback",
             "jobs.change_runner",

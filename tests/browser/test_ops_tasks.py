@@ -219,6 +219,7 @@ def test_runner_is_drained_and_resumed(console: Console, installation: Installat
     console.open()
     expect(console.page.get_by_role("row").filter(has_text="local").get_by_text("draining")).to_be_visible()
     waiting = queue(installation, num_inference_steps=2)
+    console.expect_text("Runner local is draining while 1 job waits.")
     console.open("jobs/runner/")
     console.screenshot("runner-draining")
     console.open(f"jobs/job/{waiting}/change/")

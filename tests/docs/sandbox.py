@@ -34,6 +34,7 @@ NGINX = """{user}pid {folder}/nginx.pid;
 error_log {folder}/nginx-error.log;
 events {{}}
 http {{
+    access_log {folder}/var/log/nginx/access.log;
     client_body_temp_path {folder}/nginx-body;
     proxy_temp_path {folder}/nginx-proxy;
     fastcgi_temp_path {folder}/nginx-fastcgi;
@@ -96,7 +97,8 @@ class Sandbox:
 
     def run(self, block: str) -> str:
         """Run a block and return what it prints. Raises CommandFailed at the first command that fails."""
-        block = replaced(block, self.replacements)
+        # A command that fails before "&&" does not end a shell that has "set -e".
+        block = replaced(block, self.replacements).replace(" && ", "\n")
         assert self._shell.stdin
         assert self._shell.stdout
         with suppress(BrokenPipeError):
@@ -126,8 +128,8 @@ class Sandbox:
         started = self.folder / "processes"
         pids = [int(line) for line in started.read_text().split()] if started.exists() else []
         pid_file = self.folder / "nginx.pid"
-        if pid_file.exists():
-            pids.append(int(pid_file.read_text()))
+        if pid_file.exists() and (pid := pid_file.read_text().strip()):
+            pids.append(int(pid))
         with_children = []
         for pid in pids:
             with suppress(psutil.NoSuchProcess):

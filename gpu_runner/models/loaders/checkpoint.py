@@ -21,14 +21,16 @@ from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection import config_inference
 from gpu_runner.protocol.model_detection.config_inference import Config
 from gpu_runner.protocol.model_detection.safetensors_models import prediction_type, zero_terminal_snr
+from gpu_runner.protocol.model_detection.transformers.recognition import find_transformer
 from gpu_runner.protocol.model_detection.usability import inspect
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod, with_zero_terminal_snr
 
+from .flow_checkpoint import load_flow_checkpoint
 from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
 from .prediction_type import detect_prediction_type
 from .text_encoders import load_text_encoders
 
-PREFIXES = (UNET_PREFIX, VAE_PREFIX, "cond_stage_model.", "conditioner.embedders.")
+PREFIXES = (UNET_PREFIX, VAE_PREFIX, "cond_stage_model.", "conditioner.embedders.", "text_encoders.clip_")
 
 
 def key_of(file: ModelFile) -> str:
@@ -47,6 +49,8 @@ def load_checkpoint(
     A file without a VAE, or with an incomplete one, gives a checkpoint whose ``has_vae`` is False.
     """
     name = model_file.path
+    if transformer := find_transformer(file.shapes):
+        return load_flow_checkpoint(file, model_file, transformer, device, dtype)
     identified = inspect(file.shapes, file.metadata)
     if identified.kind != "checkpoint":
         raise ModelUnavailable(f"{name} is not a checkpoint")

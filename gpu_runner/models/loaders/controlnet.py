@@ -45,6 +45,8 @@ def check_family(controlnet: LoadedControlNet, checkpoint: LoadedCheckpoint, nam
 
     Admission refuses what the scan has seen.
     """
+    if checkpoint.facts.flow is not None:
+        raise ModelUnavailable(f"{name} is a ControlNet for another family of checkpoints")
     if difference := control_misfit(controlnet.net.config, checkpoint.unet.config):
         raise ModelUnavailable(f"{name} is a ControlNet for another family of checkpoints: {difference}")
 

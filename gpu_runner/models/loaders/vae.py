@@ -10,6 +10,7 @@ from gpu_runner.models.conversion.ldm_keys import reshaped, to_diffusers, vae_pa
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection import config_inference
+from gpu_runner.protocol.model_detection.parts.vaes import find_vae
 from gpu_runner.protocol.model_detection.safetensors_models import name_shapes_below
 from gpu_runner.protocol.model_detection.usability import current_vae_name, inspect
 
@@ -23,9 +24,11 @@ def load_vae(file: TensorFile, name: str, device: torch.device, dtype: torch.dty
         raise ModelUnavailable(f"{name} is not a VAE")
     if identified.problem and identified.kind == "vae":
         raise ModelUnavailable(f"{name} cannot be used: {identified.problem}")
-    prefix = "first_stage_model." if identified.kind == "checkpoint" else identified.detail["prefix"]
+    found = find_vae(file.shapes)
+    if found is None or found.is_video:
+        raise ModelUnavailable(f"{name} is not a VAE of a supported family")
     try:
-        return _load(file, prefix, identified.detail.get("layout") == "diffusers", device, dtype)
+        return _load(file, found.prefix, found.layout == "diffusers", device, dtype)
     except BUILDING_ERRORS as error:
         raise ModelUnavailable(f"{name} cannot be used: {reason(error)}") from error
 
@@ -33,16 +36,23 @@ def load_vae(file: TensorFile, name: str, device: torch.device, dtype: torch.dty
 def _load(
     file: TensorFile, prefix: str, is_diffusers: bool, device: torch.device, dtype: torch.dtype
 ) -> AutoencoderKL:
+    if not is_diffusers:
+        return load_from_ldm(file, prefix, device, dtype)
     shapes = name_shapes_below(file.shapes, prefix)
-    infer = config_inference.infer_diffusers_vae if is_diffusers else config_inference.infer_vae
-    config = infer(shapes, "") | config_inference.read_overrides(file.metadata)["vae"]
-    vae = without_weights(lambda: AutoencoderKL(**config))
-    empty_state = vae.state_dict()
-    state = (
-        _with_current_names(file, prefix, empty_state)
-        if is_diffusers
-        else to_diffusers(file, prefix, vae_pairs(config), empty_state)
+    overrides = config_inference.read_overrides(file.metadata)["vae"]
+    vae = without_weights(
+        lambda: AutoencoderKL(**config_inference.infer_diffusers_vae(shapes, "") | overrides)
     )
+    state = _with_current_names(file, prefix, vae.state_dict())
+    return with_weights(vae, state, device, dtype).to(memory_format=torch.channels_last)
+
+
+def load_from_ldm(file: TensorFile, prefix: str, device: torch.device, dtype: torch.dtype) -> AutoencoderKL:
+    """Build the VAE below ``prefix``, in the LDM layout. Raises one of BUILDING_ERRORS."""
+    shapes = name_shapes_below(file.shapes, prefix)
+    config = config_inference.infer_vae(shapes, "") | config_inference.read_overrides(file.metadata)["vae"]
+    vae = without_weights(lambda: AutoencoderKL(**config))
+    state = to_diffusers(file, prefix, vae_pairs(config), vae.state_dict())
     return with_weights(vae, state, device, dtype).to(memory_format=torch.channels_last)
 
 

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from gpu_runner.protocol.model_detection.adapter_shapes import fits, requirement_of
+
 Parts = Mapping[str, Tensor]
 
 
@@ -25,6 +27,9 @@ def weight_delta(parts: Parts, weight: Tensor, rank: int | None = None) -> Tenso
     ``rank`` keeps the first ranks of a plain LoRA without rescaling; other kinds stay whole, as in A1111.
     Raises ValueError or RuntimeError if the tensors do not fit the weight.
     """
+    required = requirement_of({name: tuple(tensor.shape) for name, tensor in parts.items()})
+    if not fits(required, tuple(weight.shape)):
+        raise ValueError(f"the weight has the shape {tuple(weight.shape)}, which does not fit {required}")
     parts = {name: tensor.to(weight.device, torch.float32) for name, tensor in parts.items()}
     base = weight.float()
     delta = _delta(parts, base, rank)
@@ -32,10 +37,6 @@ def weight_delta(parts: Parts, weight: Tensor, rank: int | None = None) -> Tenso
         return None
     if delta.ndim == base.ndim == 4 and (delta.shape[1], base.shape[1]) == (4, 9):
         delta = pad(delta, (0, 0, 0, 0, 0, 5))  # the mask channels of an inpainting UNet, as in A1111
-    if delta.numel() != base.numel():
-        raise ValueError(
-            f"the weight must have the shape {tuple(base.shape)} (got a delta of {tuple(delta.shape)})"
-        )
     delta = delta.reshape(base.shape)
     return _decomposed(parts, base, delta) if {"dora_scale", "magnitude"} & parts.keys() else delta
 
@@ -116,11 +117,9 @@ def _decomposed(parts: Parts, base: Tensor, delta: Tensor) -> Tensor:
     changed = base + delta
     magnitude = parts.get("dora_scale", parts.get("magnitude"))
     assert magnitude is not None
-    outputs, inputs = base.shape[:2]
+    outputs = base.shape[0]
     on_output = "magnitude" in parts or magnitude.shape[:1] == (outputs,) != magnitude.shape[1:2]
     axis = 0 if on_output else 1
-    if magnitude.numel() != (outputs, inputs)[axis]:
-        raise ValueError(f"there must be {(outputs, inputs)[axis]} magnitudes (got {magnitude.numel()})")
     others = [dimension for dimension in range(base.ndim) if dimension != axis]
     norm = torch.linalg.vector_norm(changed, dim=others, keepdim=True)
     return changed * (magnitude.reshape(norm.shape) / norm) - base
@@ -173,8 +172,9 @@ def _butterfly(rotations: Tensor, base: Tensor) -> Tensor:
 
 
 def _rescaled_activations(parts: Parts, base: Tensor) -> Tensor:
-    """(IA)³: a learned factor for each input or output."""
-    axis = 1 if bool(parts["on_input"]) else 0
+    """(IA)³: a learned factor for each input or output. The file says of which; their number, where it is not square."""
+    outputs, inputs = base.shape[0], base.shape[1] if base.ndim > 1 else 0
+    axis = 1 if parts["weight"].numel() != outputs or (bool(parts["on_input"]) and outputs == inputs) else 0
     shape = [1] * base.ndim
     shape[axis] = base.shape[axis]
     return base * parts["weight"].reshape(shape)

@@ -14,8 +14,6 @@ from gpu_runner.networks.conditioning import Conditioning, common_length, pad_to
 from .controlnet import ControlNetInput
 from .reference_attention import Reference
 
-PIXELS_PER_LATENT = 64  # 8 x 8 image pixels
-
 CONTROLNET_COST = 0.4  # cost relative to the UNet; a ControlNet is a copy of its encoder half
 
 
@@ -32,6 +30,7 @@ class Guidance:
     scale: float
     returns_unguided: bool = False  # return GuidedAndUnguided instead of a Tensor
     image_scale: float | None = None
+    embedded: float | None = None  # guidance value that the denoiser itself reads; ``scale`` is 1 then
 
     @cached_property
     def weights(self) -> tuple[float, ...]:
@@ -107,7 +106,7 @@ class GuidedAndUnguided(NamedTuple):
 class DenoiseInput:
     """Input of one denoising call: predict x0 from ``x`` at noise level ``sigma``."""
 
-    x: Tensor  # (4, h, w) float32, in sigma space
+    x: Tensor  # (c, h, w) float32, in sigma space; of a flow, between the image at sigma 0 and noise at 1
     sigma: float
     timestep: float
     guidance: Guidance
@@ -119,11 +118,6 @@ class DenoiseInput:
     @property
     def rows(self) -> int:
         return len(self.guidance.conditionings)
-
-    @property
-    def pixels(self) -> int:
-        """Pixels of the image that ``x`` is the latent of."""
-        return self.x.shape[-2] * self.x.shape[-1] * PIXELS_PER_LATENT
 
     @property
     def total_rows(self) -> int:

@@ -21,7 +21,8 @@ def encode(checkpoint: LoadedCheckpoint, images: Sequence[Tensor]) -> list[Tenso
     """
     vae = checkpoint.vae
     pixels = torch.stack(list(images)).to(vae.device, vae.dtype)
-    return list((vae.encode(pixels).latent_dist.mode().float() * checkpoint.vae_scaling).unbind())
+    latents = vae.encode(pixels).latent_dist.mode().float()
+    return list(((latents - checkpoint.vae_shift) * checkpoint.vae_scaling).unbind())
 
 
 @torch.inference_mode()
@@ -31,7 +32,7 @@ def decode(checkpoint: LoadedCheckpoint, latents: Sequence[Tensor]) -> list[Tens
     Raises NonFiniteOutput if the output contains NaN or infinity.
     """
     vae = checkpoint.vae
-    x = (torch.stack(list(latents)) / checkpoint.vae_scaling).to(vae.dtype)
+    x = (torch.stack(list(latents)) / checkpoint.vae_scaling + checkpoint.vae_shift).to(vae.dtype)
     images = vae.decode(x, return_dict=False)[0].float()
     if not torch.isfinite(images).all():
         raise NonFiniteOutput("the VAE produced NaN values")
@@ -45,16 +46,15 @@ class Projection:
     """
 
     def __init__(self, checkpoint: LoadedCheckpoint) -> None:
-        patches = torch.randn(
-            4, PROJECTION_PATCHES, PROJECTION_PATCHES, generator=torch.Generator().manual_seed(0)
-        )
+        shape = checkpoint.facts.latents.channels, PROJECTION_PATCHES, PROJECTION_PATCHES
+        patches = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         blocks = patches.repeat_interleave(4, 1).repeat_interleave(4, 2).to(checkpoint.vae.device)
         colors = torch.nn.functional.adaptive_avg_pool2d(decode(checkpoint, [blocks])[0], PROJECTION_PATCHES)
         known = _with_constant(patches).flatten(1).T
         self._weights = torch.linalg.lstsq(known, colors.cpu().flatten(1).T).solution.T
 
     def to_rgb(self, latent: Tensor) -> Tensor:
-        """Convert a latent of (4, h, w) to RGB of (3, h, w)."""
+        """Convert a latent of (c, h, w) to RGB of (3, h, w)."""
         return torch.einsum("ck,khw->chw", self._weights, _with_constant(latent.float().cpu()))
 
 

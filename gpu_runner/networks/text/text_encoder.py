@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers import CLIPTextModel
 
 from gpu_runner.networks.conditioning import Conditioning, TextEncodingOptions
@@ -16,6 +18,7 @@ from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 
 from . import emphasis
+from .language_models import encode_messages
 from .prompt_chunks import PLAIN, Chunk, chunks_of
 
 CHUNKS_AT_ONCE = 64  # batch size limit; a prompt of maximum length has hundreds of chunks
@@ -50,8 +53,11 @@ def _encode_all(
     """Encode with every text encoder; their states are concatenated along the width."""
     if not prompts:
         return iter(())
+    if checkpoint.facts.text[0].kind == "qwen3_4b":
+        return iter(encode_messages(checkpoint.text_encoder, checkpoint.facts.text[0], prompts))
     readers = [_Reader(checkpoint, which, options) for which in range(len(checkpoint.text_encoders))]
-    return (_joined(parts) for parts in zip(*(reader.read(prompts) for reader in readers), strict=True))
+    join = partial(_joined_for_sd3, checkpoint) if checkpoint.family == "sd3" else _joined
+    return (join(parts) for parts in zip(*(reader.read(prompts) for reader in readers), strict=True))
 
 
 def _joined(parts: Sequence[tuple[Tensor, Tensor | None]]) -> Conditioning:
@@ -59,6 +65,19 @@ def _joined(parts: Sequence[tuple[Tensor, Tensor | None]]) -> Conditioning:
     context = torch.cat([states for states, _pooled in parts], dim=-1).flatten(0, 1)
     pooled = parts[-1][1]
     return Conditioning(context.clone(), None if pooled is None else pooled.clone())
+
+
+def _joined_for_sd3(
+    checkpoint: LoadedCheckpoint, parts: Sequence[tuple[Tensor, Tensor | None]]
+) -> Conditioning:
+    """As in ComfyUI: states and pooled states of CLIP-L and CLIP-G side by side, with zeros up to the widths of the transformer."""
+    config = checkpoint.unet.config
+    context = torch.cat([states for states, _pooled in parts], dim=-1).flatten(0, 1)
+    pooled = torch.cat([pooled for _states, pooled in parts if pooled is not None], dim=-1)
+    return Conditioning(
+        functional.pad(context, (0, config.joint_attention_dim - context.shape[-1])),
+        functional.pad(pooled, (0, config.pooled_projection_dim - pooled.shape[-1])).clone(),
+    )
 
 
 @dataclass(frozen=True)
@@ -91,15 +110,22 @@ class _Reader:
         with learned_vectors(self.encoder, chunks, self.which):
             outputs = self.encoder(input_ids=tokens, output_hidden_states=True)
         states = self._hidden_states(outputs)
-        return emphasis.MODES[self.options.emphasis](states, weights), getattr(outputs, "text_embeds", None)
+        return emphasis.MODES[self.options.emphasis](states, weights), self._pooled(outputs)
+
+    def _pooled(self, outputs: Any) -> Tensor | None:
+        """The projected state of the last token; of SD3's CLIP-L, the state before the projection."""
+        projected: Tensor | None = getattr(outputs, "text_embeds", None)
+        if projected is None and self.checkpoint.facts.flow is not None:
+            return outputs.pooler_output
+        return projected
 
     def _hidden_states(self, outputs: Any) -> Tensor:
         """Hidden states after the layer ``clip_skip`` from the end, with the final layer norm applied.
 
-        ``clip_skip`` is limited to the number of layers. SDXL ignores it: it was trained on the penultimate
+        ``clip_skip`` is limited to the number of layers. SDXL and SD3 ignore it: they were trained on the penultimate
         hidden states without the layer norm.
         """
-        if self.checkpoint.is_sdxl:
+        if self.checkpoint.facts.text[0].penultimate:
             return outputs.hidden_states[-2]
         if self.options.clip_skip == 1:
             return outputs.last_hidden_state

@@ -81,13 +81,15 @@ class Flow:
 class TextPart:
     """One text encoder: ``kind`` is that of its file, ``tokens`` the length of its window.
 
-    ``padded``: prompts are padded to the whole window, and the padding is part of the conditioning.
+    ``padded``: prompts are padded to the whole window, and the padding is part of the conditioning. ``penultimate``: the
+    states before the last layer are used, without the final norm.
     """
 
     kind: Literal["clip_l", "clip_g", "t5_xxl", "umt5", "qwen3_4b", "qwen2_5_vl_7b"]
     tokens: int
     padded: bool = True
     optional: bool = False  # the denoiser was trained to work without it
+    penultimate: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ class Defaults:
 class Family:
     """A family of models: checkpoints with one architecture, whose LoRAs, ControlNets and VAEs fit each other.
 
-    ``flow`` is None for diffusion models. ``cost`` is the price of one evaluation relative to SD 1.x at the same size
-    (docs/billing.md). ``schedulers`` and ``samplers`` are None where all are allowed; the first scheduler is what
+    ``flow`` is None for diffusion models. ``parameters`` of a transformer decide its price (docs/billing.md); 0: that of
+    Stable Diffusion 1.x. ``schedulers`` and ``samplers`` are None where all are allowed; the first scheduler is what
     "Automatic" means.
     """
 
@@ -120,7 +122,7 @@ class Family:
     guidance: GuidanceKind = "classifier_free"
     samplers: tuple[str, ...] | None = None
     schedulers: tuple[str, ...] | None = None
-    cost: float = 1.0
+    parameters: float = 0.0
     is_drawn: bool = True  # whether the engine draws it; others are only recognized
 
     def allows(self, feature: Feature) -> bool:

@@ -17,13 +17,12 @@ FEATURES: frozenset[Feature] = frozenset(
         "tiling",
     }
 )
-CLIP_L, CLIP_G = TextPart("clip_l", 77), TextPart("clip_g", 77)
 
 SD15 = Family(
     name="sd15",
     label="Stable Diffusion 1.x",
     latents=Latents("sd", 4, scaling_factor=0.18215),
-    text=(CLIP_L,),
+    text=(TextPart("clip_l", 77),),
     features=FEATURES,
     defaults=Defaults(side=512),
 )
@@ -31,7 +30,7 @@ SD2 = Family(
     name="sd2",
     label="Stable Diffusion 2.x",
     latents=Latents("sd", 4, scaling_factor=0.18215),
-    text=(TextPart("clip_g", 77),),
+    text=(TextPart("clip_g", 77),),  # loaded without its last layer
     features=FEATURES,
     defaults=Defaults(side=768),
 )
@@ -39,7 +38,7 @@ SDXL = Family(
     name="sdxl",
     label="Stable Diffusion XL",
     latents=Latents("sdxl", 4, scaling_factor=0.13025),
-    text=(CLIP_L, CLIP_G),
+    text=(TextPart("clip_l", 77, penultimate=True), TextPart("clip_g", 77, penultimate=True)),
     features=FEATURES,
     defaults=Defaults(side=1024),
 )

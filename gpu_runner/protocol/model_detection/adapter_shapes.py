@@ -21,7 +21,7 @@ def requirements(adapter: Adapter, shapes: Shapes) -> dict[Module, Requirement]:
     found = {}
     for module, roles in adapter.modules.items():
         try:
-            found[module] = _requirement({role: shapes[name] for role, name in roles.items()})
+            found[module] = requirement_of({role: shapes[name] for role, name in roles.items()})
         except (IndexError, ValueError):
             raise ValueError(
                 f"the tensors of {module.start}{module.name} do not fit each other"[:120]
@@ -29,18 +29,19 @@ def requirements(adapter: Adapter, shapes: Shapes) -> dict[Module, Requirement]:
     return found
 
 
-def _requirement(parts: Parts) -> Requirement:
+def requirement_of(parts: Parts) -> Requirement:
+    """What the tensors of one module, by role, require. Raises ValueError or IndexError if they do not fit each other."""
     found: Requirement = {}
     if "on_input" in parts:
         found["factors"] = prod(parts["weight"])
-    elif blocks := parts.get("oft_blocks") or parts.get("oft_diag"):
-        found["rows"] = _rows(blocks)
+    elif "oft_blocks" in parts or "oft_diag" in parts:
+        found["rows"] = _rows(parts["oft_blocks" if "oft_blocks" in parts else "oft_diag"])
         if "rescale" in parts:
             _equal(prod(parts["rescale"]), found["rows"])
     elif "a1" in parts:
         found["mixed"] = [_matrix(parts[name]) for name in ("a1", "a2", "b1", "b2")]
-    elif delta := _delta(parts):
-        found["delta"] = list(delta)
+    elif "diff_b" not in parts or "diff" in parts:
+        found["delta"] = list(_delta(parts))
     magnitude = parts.get("dora_scale", parts.get("magnitude"))
     if magnitude is not None:
         found |= {"magnitude": list(magnitude), "of_outputs": "magnitude" in parts}
@@ -49,7 +50,7 @@ def _requirement(parts: Parts) -> Requirement:
 
 
 def _delta(parts: Parts) -> Shape:
-    """Shape of the delta of the weight; empty if only the bias changes."""
+    """Shape of the delta of the weight."""
     if "down" in parts:
         return _low_rank(parts)
     if "hada_w1_a" in parts:
@@ -58,9 +59,9 @@ def _delta(parts: Parts) -> Shape:
         )
         _equal(first, second)
         return first
-    if delta := parts.get("diff") or parts.get("w_norm"):
-        return delta
-    return () if "diff_b" in parts else _kronecker(parts)
+    if "diff" in parts or "w_norm" in parts:
+        return parts["diff" if "diff" in parts else "w_norm"]
+    return _kronecker(parts)
 
 
 def _low_rank(parts: Parts) -> Shape:
@@ -84,14 +85,20 @@ def _product(a: Shape, b: Shape, core: Shape | None) -> Shape:
 
 
 def _kronecker(parts: Parts) -> Shape:
-    first, second = (
-        parts.get(name) or _product(parts[f"{name}_a"], parts[f"{name}_b"], parts.get(f"lokr_t{name[-1]}"))
-        for name in ("lokr_w1", "lokr_w2")
-    )
+    first, second = _factor(parts, 1), _factor(parts, 2)
     if len(second) == 4:
         first = (*first[:2], 1, 1)
     _equal(len(first), len(second))
+    if not first:
+        raise ValueError("the factors have no dimensions")
     return tuple(one * other for one, other in zip(first, second, strict=True))
+
+
+def _factor(parts: Parts, number: int) -> Shape:
+    name = f"lokr_w{number}"
+    if name in parts:
+        return parts[name]
+    return _product(parts[f"{name}_a"], parts[f"{name}_b"], parts.get(f"lokr_t{number}"))
 
 
 def _rows(blocks: Shape) -> int:
@@ -119,10 +126,12 @@ def fits(requirement: Requirement, weight: Shape) -> bool:
         return False
     if "factors" in requirement and requirement["factors"] not in (outputs, inputs):
         return False
-    if "mixed" in requirement and not _mixes(*requirement["mixed"], weight):
+    if "mixed" in requirement and not _mixes(weight, *requirement["mixed"]):
         return False
     if "magnitude" in requirement:
         shape = requirement["magnitude"]
+        if len(weight) < 2:
+            return False
         of_outputs = requirement["of_outputs"] or shape[:1] == [outputs] != shape[1:2]
         if prod(shape) != (outputs if of_outputs else inputs):
             return False
@@ -130,12 +139,14 @@ def fits(requirement: Requirement, weight: Shape) -> bool:
 
 
 def _has_elements(delta: list[int], weight: Shape) -> bool:
+    if not delta:
+        return False
     if len(delta) == len(weight) == 4 and (delta[1], weight[1]) == (4, 9):
         delta = [delta[0], 9, *delta[2:]]  # the mask channels of an inpainting UNet do not change
-    return prod(delta) == prod(weight)
+    return delta[0] == weight[0] and prod(delta) == prod(weight)  # 1x1 convolutions may be linear layers
 
 
-def _mixes(a1: list[int], a2: list[int], b1: list[int], b2: list[int], weight: Shape) -> bool:
+def _mixes(weight: Shape, a1: list[int], a2: list[int], b1: list[int], b2: list[int]) -> bool:
     """GLoRA: W A + B, with the factors in one of two orders."""
     inputs, elements = weight[1] if len(weight) > 1 else 0, prod(weight)
     if (a1[0], a2[1]) == (inputs, inputs):

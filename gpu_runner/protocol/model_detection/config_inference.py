@@ -23,9 +23,14 @@ OVERRIDABLE = {
     "controlnet": {"attention_head_dim", "norm_num_groups", "global_pool_conditions"},
     "unet": {"attention_head_dim", "norm_num_groups", "sample_size", "addition_time_embed_dim"},
     "vae": {"norm_num_groups", "sample_size", "scaling_factor"},
+    "transformer": {
+        *("attention_head_dim", "num_attention_heads", "n_heads", "n_kv_heads", "sample_size"),
+        *("axes_dims_rope", "axes_dims", "axes_lens"),
+    },
     "text_encoder": {"num_attention_heads", "hidden_act", "projection_dim"},
     "text_encoder_2": {"num_attention_heads", "hidden_act"},
 }
+STABLE_DIFFUSION_CHANNELS = 4
 SCALING_FACTORS = {"sd15": 0.18215, "sd2": 0.18215, "sdxl": 0.13025}
 
 Config = dict[str, Any]
@@ -48,7 +53,7 @@ def infer(shapes: Shapes, family: str, metadata: Metadata) -> Configurations:
         unet=infer_unet(name_shapes_below(shapes, UNET), family) | overrides["unet"],
         vae_scaling=float(overrides["vae"].get("scaling_factor", SCALING_FACTORS.get(family, 0.18215))),
         text_encoders=[
-            replace(encoder, config=encoder.config | overrides[part])
+            replaced(encoder, overrides[part])
             for encoder, part in zip(
                 infer_text_encoders(shapes, family), ("text_encoder", "text_encoder_2"), strict=False
             )
@@ -174,7 +179,7 @@ def infer_diffusers_vae(shapes: Shapes, family: str) -> Config:
 
 def _vae(shapes: Shapes, family: str, names: VaeNames) -> Config:
     widths = _vae_widths(shapes, names)
-    return {
+    config = {
         "in_channels": shape_of(shapes, "encoder.conv_in.weight")[1],
         "out_channels": shape_of(shapes, "decoder.conv_out.weight")[0],
         "latent_channels": shape_of(shapes, "decoder.conv_in.weight")[1],
@@ -185,6 +190,9 @@ def _vae(shapes: Shapes, family: str, names: VaeNames) -> Config:
         "norm_num_groups": 32,
         "scaling_factor": SCALING_FACTORS.get(family, 0.18215),
     }
+    if config["latent_channels"] == STABLE_DIFFUSION_CHANNELS or "quant_conv.weight" in shapes:
+        return config
+    return config | {"use_quant_conv": False, "use_post_quant_conv": False}  # as those of SD3 and FLUX.1
 
 
 def _vae_widths(shapes: Shapes, names: VaeNames) -> list[int]:
@@ -212,6 +220,41 @@ def infer_text_encoders(shapes: Shapes, family: str) -> list[TextEncoder]:
     if family == "sdxl":
         return [_sdxl_encoder(shapes, f"conditioner.embedders.{index}.") for index in _sdxl_indices(shapes)]
     return [TextEncoder(CLIP, _openai_clip(name_shapes_below(shapes, CLIP)))]
+
+
+CLIP_G_WIDTH = 1280
+BUNDLED_CLIP_L = "text_encoders.clip_l.transformer."
+BUNDLED_CLIP_G = "text_encoders.clip_g.transformer."
+
+
+def infer_bundled_clip(shapes: Shapes) -> list[TextEncoder]:
+    """CLIP-L and CLIP-G in an SD3 file, both in the layout of transformers. Empty without CLIP-L."""
+    encoders = []
+    if clip_l := name_shapes_below(shapes, BUNDLED_CLIP_L):
+        encoders.append(TextEncoder(BUNDLED_CLIP_L, _openai_clip(clip_l)))
+        if clip_g := name_shapes_below(shapes, BUNDLED_CLIP_G):
+            projection = shape_of(clip_g, "text_projection.weight")
+            config = _openai_clip(clip_g) | {"hidden_act": "gelu", "pad_token_id": 0}
+            config |= {"projection_dim": projection[0]}
+            encoders.append(TextEncoder(BUNDLED_CLIP_G, config, projects=True))
+    return encoders
+
+
+def infer_clip_file(shapes: Shapes) -> tuple[str, TextEncoder]:
+    """Kind and configuration of a CLIP in a file of its own, in the layout of transformers. Raises ValueError."""
+    if not any(name.endswith("encoder.layers.0.mlp.fc1.weight") for name in shapes):
+        raise ValueError("it is no text encoder that is read here")
+    config = _openai_clip(shapes)
+    if config["hidden_size"] != CLIP_G_WIDTH:
+        return "clip_l", TextEncoder("", config)
+    projection = shape_of(shapes, "text_projection.weight")
+    config |= {"hidden_act": "gelu", "pad_token_id": 0, "projection_dim": projection[0]}
+    return "clip_g", TextEncoder("", config, projects=True)
+
+
+def replaced(encoder: TextEncoder, overrides: Config) -> TextEncoder:
+    """The encoder with parts of its configuration replaced."""
+    return replace(encoder, config=encoder.config | overrides)
 
 
 def _sdxl_indices(shapes: Shapes) -> list[int]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from gpu_runner.protocol.families.registry import FAMILIES
+
 from .adapter_layouts import TEXT, TEXT_2, UNET, read_adapter
 from .adapter_shapes import fits, requirements
 from .config_inference import infer
@@ -40,7 +42,7 @@ def architecture_of(found: Identified, shapes: Shapes, metadata: Metadata) -> Ar
     """What ``misfit`` compares, of a usable file; empty for other kinds than LoRAs, ControlNets and checkpoints."""
     if found.problem:
         return {}
-    if found.kind == "checkpoint":
+    if found.kind == "checkpoint" and FAMILIES[found.family].flow is None:
         config = infer(shapes, found.family, metadata)
         encoders = [
             {key: encoder.config[key] for key in TEXT_KEYS} | {"projects": encoder.projects}

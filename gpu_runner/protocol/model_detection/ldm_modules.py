@@ -114,7 +114,7 @@ def vae_pairs(config: Mapping[str, Any]) -> list[Pair]:
     widths = list(config["block_out_channels"])
     levels = len(widths)
     resnets = config["layers_per_block"]
-    pairs = [("quant_conv", "quant_conv"), ("post_quant_conv", "post_quant_conv")]
+    pairs = [(name, name) for name in ("quant_conv", "post_quant_conv") if config.get(f"use_{name}", True)]
     for side in ("encoder", "decoder"):
         pairs += [
             (f"{side}.conv_in", f"{side}.conv_in"),

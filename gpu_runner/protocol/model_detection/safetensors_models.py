@@ -14,9 +14,14 @@ from typing import Any
 
 from .adapter_layouts import BUNDLED, SDXL_STARTS, Adapter, read_adapter
 from .adapter_layouts import UNET as UNET_PART
+from .parts.descriptions import describe_text_encoder, describe_transformer
+from .parts.transformer_controlnets import find_transformer_controlnet
+from .parts.transformer_loras import describe_transformer_lora
+from .parts.vaes import find_vae
 from .safetensors_header import Metadata, Shapes, read_safetensors_header
 from .standard_modules import has_module
 from .storage.tensor_header import Shape
+from .upscaler_architectures import architecture_of
 
 __all__ = [
     "Identified",
@@ -73,7 +78,8 @@ def _controlnet(shapes: Shapes, metadata: Metadata) -> Identified | None:
     ldm = f"{CONTROL}input_hint_block.0.weight" in shapes or "input_hint_block.0.weight" in shapes
     diffusers = "controlnet_cond_embedding.conv_in.weight" in shapes
     if not ldm and not diffusers:
-        return None
+        family = find_transformer_controlnet(shapes)
+        return Identified("controlnet", family, {"layout": "transformer", "residuals": 0}) if family else None
     context = _context_width(name_shapes_below(shapes, CONTROL) or shapes)
     layout = "ldm" if ldm else "diffusers"
     detail = {"layout": layout, "cross_attention_dim": context, "residuals": _residuals(shapes)}
@@ -116,6 +122,17 @@ def _family_of_text_encoder(shapes: Shapes) -> str | None:
     return None
 
 
+def _transformer(shapes: Shapes, metadata: Metadata) -> Identified | None:
+    """A checkpoint whose denoiser is a transformer, with or without text encoders and VAE."""
+    found = describe_transformer(shapes)
+    return Identified("checkpoint", found.family, found.detail, found.problem) if found else None
+
+
+def _text_encoder(shapes: Shapes, metadata: Metadata) -> Identified | None:
+    detail = describe_text_encoder(shapes)
+    return Identified("text_encoder", UNKNOWN, detail) if detail else None
+
+
 def prediction_type(shapes: Shapes, metadata: Metadata) -> str | None:
     """Return the prediction type that the file declares, or None. It cannot be derived from shapes."""
     declared = metadata.get("modelspec.prediction_type", "").lower()
@@ -142,6 +159,10 @@ def _adapter(shapes: Shapes, metadata: Metadata) -> Identified | None:
         "left_out": (*adapter.left_out, *absent, *unreadable),
         "bundled": tuple(sorted(readable)),
     }
+    if adapter.is_for_another_network and (
+        found := describe_transformer_lora(adapter.foreign, shapes, metadata)
+    ):
+        return Identified("lora", found.family, detail | found.detail, found.problem)
     if adapter.is_for_another_network:
         problem = f"its modules are not those of a Stable Diffusion UNet ({adapter.foreign[0][:80]}, ...)"
         return Identified("lora", UNKNOWN, detail, problem)
@@ -236,21 +257,25 @@ TOKEN_WIDTHS = ((768,), (1024,), (1280,))
 
 
 def _vae(shapes: Shapes, metadata: Metadata) -> Identified | None:
-    """The families' VAEs have the same shapes; the family is known only if metadata declares it.
+    """The VAEs of several families have the same shapes; then the family is known only if metadata declares it.
 
     A file that also has a diffusion network is a checkpoint of another family.
     """
-    for prefix in ("", "first_stage_model.", "vae."):
-        decoder = shapes.get(f"{prefix}decoder.conv_in.weight")
-        if not decoder or len(decoder) != 4 or f"{prefix}encoder.conv_in.weight" not in shapes:
-            continue
-        inner = (f"{prefix}encoder.", f"{prefix}decoder.")
-        if any(OTHER_NETWORK.search(name) for name in shapes if not name.startswith(inner)):
-            return None
-        layout = "ldm" if f"{prefix}decoder.mid.block_1.conv1.weight" in shapes else "diffusers"
-        detail = {"latent_channels": decoder[1], "layout": layout, "prefix": prefix}
-        return Identified("vae", _declared_family(metadata), detail)
-    return None
+    found = find_vae(shapes)
+    if found is None:
+        return None
+    inner = tuple(f"{found.prefix}{part}." for part in ("encoder", "decoder"))
+    if any(OTHER_NETWORK.search(name) for name in shapes if not name.startswith(inner)):
+        return None
+    detail = {
+        "latent_channels": found.latent_channels,
+        "layout": found.layout,
+        "prefix": found.prefix,
+        "families": found.families,
+        "is_video": found.is_video,
+    }
+    family = found.families[0] if len(found.families) == 1 else _declared_family(metadata)
+    return Identified("vae", family, detail)
 
 
 OTHER_NETWORK = re.compile(
@@ -288,27 +313,18 @@ def names_without_prefix(shapes: Shapes) -> set[str]:
 
 
 def _upscaler(shapes: Shapes, metadata: Metadata) -> Identified | None:
-    names = names_without_prefix(shapes)
-    for architecture, patterns in UPSCALERS.items():
-        if all(any(re.match(pattern, name) for name in names) for pattern in patterns):
-            return Identified("upscaler", UNKNOWN, {"architecture": architecture})
-    return None
+    found = architecture_of(names_without_prefix(shapes))
+    return Identified("upscaler", UNKNOWN, {"architecture": found}) if found else None
 
 
-UPSCALERS: dict[str, tuple[str, ...]] = {
-    "ESRGAN": (
-        r"(model\.0|conv_first)\.weight$",
-        r"(model\.1\.sub\.0\.RDB1|RRDB_trunk\.0\.RDB1|body\.0\.rdb1)\.conv1\.",
-    ),
-    "transformer": (r"conv_first\.weight$", r"layers\.0\.(residual_group\.)?blocks\.0\."),
-    "SRVGG": (r"body\.0\.weight$", r"body\.1\.weight$", r"body\.2\.weight$", r"body\.2\.bias$"),
-}
 RULES: tuple[Callable[[Shapes, Metadata], Identified | None], ...] = (
     _controlnet,
     _checkpoint,
+    _transformer,
     _adapter,
     _embedding,
     _vae,
+    _text_encoder,
     _preprocessor,
     _face_restorer,
     _upscaler,

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from math import prod
 
+from gpu_runner.protocol.families.registry import DRAWN, FAMILIES
+
 from .adapter_layouts import read_adapter
 from .adapter_shapes import requirements
 from .config_inference import (
@@ -25,6 +27,8 @@ from .config_inference import (
 from .controlnet_config import infer_controlnet, is_ldm
 from .ldm_modules import Pair, controlnet_pairs, unet_pairs, vae_pairs
 from .network_shapes import clip_weights, controlnet_weights, unet_weights, vae_weights
+from .parts.problems import encoder_names, text_encoder_problem, transformer_problem
+from .parts.unsupported import CONTROL_KINDS, MAX_NAME, OTHER_KINDS, QUANTIZED
 from .safetensors_header import Shape
 from .safetensors_models import (
     CONTROL,
@@ -37,45 +41,11 @@ from .safetensors_models import (
     name_shapes_below,
 )
 
-SUPPORTED_FAMILIES = ("sd15", "sd2", "sdxl")
-LATENT_CHANNELS = 4
+DIFFUSION_FAMILIES = ("sd15", "sd2", "sdxl")
+TRANSFORMER_FAMILIES = frozenset(FAMILIES) - set(DIFFUSION_FAMILIES)
 IMAGE_LATENTS, INPAINTING_LATENTS, INSTRUCT_LATENTS = 4, 9, 8  # input channels of a UNet
 DEPTH_LATENTS = 5
 HINT_CHANNELS = 3
-MAX_NAME = 80  # of a tensor, in a reason
-
-# Weights that are not numbers by themselves, in files whose storage is not decoded, such as pickles.
-QUANTIZED = re.compile(
-    r"(^|\.)scaled_fp8$|\.scale_(weight|input)$|\.(weight|input)_scale$|\.comfy_quant$|\.absmax$|\.quant_map$"
-    r"|\.quant_state|\.qweight$|\.weight_packed$"
-)
-# The same for files that A1111 loads as ControlNets.
-CONTROL_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"^lora_controlnet$"), "a Control-LoRA"),
-    (re.compile(r"^(adapter\.)?body\.\d+\.(in_conv|block1|resnets)\."), "a T2I-Adapter"),
-    (re.compile(r"^lllite_"), "a ControlNet-LLLite"),
-    (re.compile(r"(^|\.)task_embedding$"), "a union ControlNet"),
-    (re.compile(r"(^|\.)motion_modules?\."), "a SparseCtrl model"),
-    (re.compile(r"(^|\.)image_proj\.(latents|layers\.)"), "an IP-Adapter Plus or InstantID model"),
-    (re.compile(r"(^|\.)(image_proj|ip_adapter)\."), "an IP-Adapter"),
-)
-# Names that tell what an unsupported file is.
-OTHER_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"double_blocks\.\d|single_blocks\.\d|single_transformer_blocks\.\d"), "a Flux model"),
-    (re.compile(r"joint_blocks\.\d"), "a Stable Diffusion 3 model"),
-    *((pattern, text) for pattern, text in CONTROL_KINDS if "SparseCtrl" not in text),
-    (re.compile(r"(^|\.)encoder\.block\.\d+\.layer\.\d+\.SelfAttention\."), "a T5 text encoder"),
-    (re.compile(r"(^|\.)vision_model\."), "a CLIP vision encoder"),
-    (re.compile(r"^(text_model\.)?encoder\.layers\.\d+\.self_attn\."), "a text encoder alone"),
-    (re.compile(r"^(down_blocks|up_blocks)\.\d+\.resnets\."), "a UNet alone, in the layout of diffusers"),
-    (re.compile(r"motion_modules?\."), "a motion module"),
-    (re.compile(r"^(320|640|768|1280)\.\d\.linear\."), "a hypernetwork"),
-    (
-        re.compile(r"\b(ia3_l|vera_lambda|oft_[rR]|boft_[RrSs]|lora_embedding)"),
-        "an adapter of an unsupported kind",
-    ),
-    (re.compile(r"(^|\.)(transformer_)?blocks\.\d"), "a diffusion transformer"),
-)
 
 
 def inspect(shapes: Shapes, metadata: Metadata | None = None, storage_problem: str = "") -> Identified:
@@ -89,7 +59,8 @@ def inspect(shapes: Shapes, metadata: Metadata | None = None, storage_problem: s
         found = replace(found, problem=storage_problem)
     if not found.problem:
         found = replace(found, problem=_problem(found, shapes, metadata))
-    if found.kind == "checkpoint" and found.detail["has_vae"] and _vae_problem(shapes, VAE, metadata, found):
+    has_own_vae = found.family in DIFFUSION_FAMILIES and found.detail.get("has_vae", False)
+    if found.kind == "checkpoint" and has_own_vae and _vae_problem(shapes, VAE, metadata, found):
         found = replace(found, detail={**found.detail, "has_vae": False})
     return found
 
@@ -119,6 +90,8 @@ def _unknown(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
 
 
 def _checkpoint(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    if found.family in TRANSFORMER_FAMILIES:
+        return transformer_problem(found.family, shapes)
     channels = found.detail["in_channels"]
     if channels == DEPTH_LATENTS:
         return "it is a depth2img checkpoint, which is not supported: use a depth ControlNet instead"
@@ -128,8 +101,8 @@ def _checkpoint(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
             f"{INPAINTING_LATENTS} (inpainting) and {INSTRUCT_LATENTS} (InstructPix2Pix)"
         )
     if not any(name.startswith(("cond_stage_model.", "conditioner.embedders.")) for name in shapes):
-        return "it has no text encoder"
-    if found.family not in SUPPORTED_FAMILIES:
+        return f"it has no text encoder{encoder_names(found.family)}"
+    if found.family not in DIFFUSION_FAMILIES:
         return "its text encoder is not that of Stable Diffusion 1, 2 or XL"
     overrides = read_overrides(metadata)
     unet = infer_unet(name_shapes_below(shapes, UNET), found.family) | overrides["unet"]
@@ -139,7 +112,17 @@ def _checkpoint(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
     return _difference(tensors, shapes)
 
 
+def _text_encoder(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    return text_encoder_problem(found.detail["encoder"], shapes)
+
+
 def _vae(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
+    families = found.detail["families"]
+    if not families:
+        return f"its latents have {found.detail['latent_channels']} channels, which no supported family has"
+    if not set(families) & set(DRAWN):
+        labels = ", ".join(FAMILIES[family].label for family in families)
+        return f"it is a VAE for {labels}, which is not drawn here yet"
     return _vae_problem(shapes, found.detail["prefix"], metadata, found)
 
 
@@ -151,11 +134,6 @@ def _vae_problem(shapes: Shapes, prefix: str, metadata: Metadata, found: Identif
         config |= read_overrides(metadata)["vae"]
     except ValueError as error:
         return str(error)
-    if config["latent_channels"] != LATENT_CHANNELS:
-        return (
-            f"its latents have {config['latent_channels']} channels; those of Stable Diffusion have "
-            f"{LATENT_CHANNELS}"
-        )
     if diffusers:
         inner = {current_vae_name(name): shape for name, shape in inner.items()}
     return _difference(_tensors_of(vae_pairs(config), vae_weights(config), diffusers=diffusers), inner)
@@ -164,6 +142,8 @@ def _vae_problem(shapes: Shapes, prefix: str, metadata: Metadata, found: Identif
 def _controlnet(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
     if other := _name_of(CONTROL_KINDS, shapes):
         return f"it is {other}, which is not supported"
+    if found.detail["layout"] == "transformer":
+        return f"it is a ControlNet for {FAMILIES[found.family].label}, which is not drawn here yet"
     config = infer_controlnet(shapes, found.family, metadata)
     inner = name_shapes_below(shapes, CONTROL) or shapes
     if config["in_channels"] != IMAGE_LATENTS or config["conditioning_channels"] != HINT_CHANNELS:
@@ -201,6 +181,7 @@ CHECKS: dict[str, Callable[[Identified, Shapes, Metadata], str]] = {
     UNKNOWN: _unknown,
     "checkpoint": _checkpoint,
     "vae": _vae,
+    "text_encoder": _text_encoder,
     "controlnet": _controlnet,
     "lora": _lora,
     "upscaler": _upscaler,

@@ -62,7 +62,7 @@ def clip_tokenizer() -> ClipTokenizer:
 
 def _byte_pair_model() -> BPE:
     pairs = merges()
-    letters = list(_letters_of_bytes())
+    letters = list(letters_of_bytes())
     entries = [*letters, *(letter + _END_OF_WORD for letter in letters), *map("".join, pairs), BOS, EOS]
     return BPE(
         vocab={entry: number for number, entry in enumerate(entries)},
@@ -80,7 +80,7 @@ def merges() -> list[tuple[str, str]]:
     return [(left, right) for left, right in pairs]
 
 
-def _letters_of_bytes() -> Iterator[str]:
+def letters_of_bytes() -> Iterator[str]:
     """Printable characters that represent the 256 byte values in byte-level BPE, in vocabulary order."""
     visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     yield from map(chr, visible)

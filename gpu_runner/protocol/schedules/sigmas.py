@@ -28,6 +28,8 @@ class NoiseLevels:
     Between timesteps, log(sigma) is interpolated linearly, as in k-diffusion's ``DiscreteSchedule``.
     """
 
+    is_flow = False
+
     def __init__(self, alphas_cumprod: ArrayLike, *, is_sdxl: bool = False) -> None:
         self.alphas_cumprod = alphas = np.asarray(alphas_cumprod, np.float64)
         self.is_sdxl = is_sdxl
@@ -64,6 +66,10 @@ class NoiseLevels:
     def timestep_between(self, sigma: float) -> float:
         """Return the fractional timestep of ``sigma``, the inverse of ``sigmas_at``."""
         return NoiseLevels.timestep_at(self, sigma)
+
+    def schedule(self, label: str, steps: int, overrides: SigmaOverrides) -> list[float]:
+        """Return the schedule with this label. Raises KeyError for unknown ones, and for "Automatic"."""
+        return SCHEDULES[label](self, steps, overrides)
 
 
 class LcmLevels(NoiseLevels):
@@ -248,6 +254,11 @@ def sigmas_for(
     Raises KeyError for unknown sampler names and scheduler labels.
     """
     sampler = sampler_catalog.sampler(sampler_name)
+    if levels.is_flow:
+        dropped = discard_penultimate or sampler.discard_penultimate
+        count = len(own_timesteps(levels, steps)) if sampler.variance_preserving else steps
+        sigmas = _strictly_decreasing(levels.schedule(scheduler_label, count + dropped, overrides))
+        return [*sigmas[:-2], sigmas[-1]] if dropped else sigmas
     if sampler_name == "UniPC":
         count = len(own_timesteps(levels, steps + discard_penultimate))
         return unipc_steps(levels, count, (unipc or UniPC()).skip_type)
@@ -255,12 +266,12 @@ def sigmas_for(
         return ddim_steps(levels, steps + discard_penultimate)
     if sampler.ignores_schedule and not is_img2img:
         return uniform(levels, steps) if steps > 1 else [levels.high, levels.low]
-    schedule = SCHEDULES[sampler_catalog.effective_scheduler(sampler_name, scheduler_label)]
+    label = sampler_catalog.effective_scheduler(sampler_name, scheduler_label)
     if discard_penultimate or sampler.discard_penultimate:
-        sigmas = _strictly_decreasing(schedule(levels, steps + 1, overrides))
+        sigmas = _strictly_decreasing(levels.schedule(label, steps + 1, overrides))
         sigmas = [*sigmas[:-2], sigmas[-1]]
     else:
-        sigmas = _strictly_decreasing(schedule(levels, steps, overrides))
+        sigmas = _strictly_decreasing(levels.schedule(label, steps, overrides))
     if sampler.ignores_schedule and len(sigmas) == 2 and sigmas[0] > levels.low:
         return [sigmas[0], levels.low]
     return sigmas

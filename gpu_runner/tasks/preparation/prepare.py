@@ -13,6 +13,7 @@ from gpu_runner.models.request_models import Models
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import GenerationRequest, RunRequest, sampler_catalog
 from gpu_runner.protocol.errors import InvalidRequest
+from gpu_runner.protocol.families.limits import limits
 from gpu_runner.protocol.prompt.composition import PromptTooLong
 from gpu_runner.protocol.request_parts.backgrounds import ChangeBackground, CutOut
 from gpu_runner.protocol.request_parts.details import DetailPass
@@ -114,12 +115,22 @@ def _plan(store: ModelStore, run_request: RunRequest, sources: tuple[Source, ...
         return UpscalePlan.of(request, request.upscale, sources, first, second)
     second_stage = request.hires or request.tiled
     upscaler = load_upscaler(store, run_request, second_stage.upscaler if second_stage else request.upscaler)
-    plan = Plan.of(request, Models.of(store, run_request), upscaler)
+    models = Models.of(store, run_request)
+    _check_family(models, request)
+    plan = Plan.of(request, models, upscaler)
     if run_request.request.change_background is not None:
         return replace(plan, canvases=_backdrops(store, run_request, run_request.request.change_background))
     if isinstance(upscaler, str) and request.tiled is None and not request.details_only:
         return replace(plan, canvases=_canvases(request, sources, upscaler))
     return replace(plan, sources=sources)
+
+
+def _check_family(models: Models, request: GenerationRequest) -> None:
+    """Admission refuses the same, for files whose family it knows."""
+    family = models.checkpoint.facts
+    if limit := next(limits(family, request), None):
+        allowed = f": {', '.join(limit.allowed)}" if limit.allowed else ""
+        raise InvalidRequest(f"{family.label} does not support {limit.field} {limit.got}".rstrip() + allowed)
 
 
 def _control_maps(

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import get_fields_from_path, unquote
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import JSONField, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from unfold.views import ChangeList
 
 from access.models import BusinessSource
 from access.tenancy import is_tenant, visible_sources
 
-from .fields import LabeledAutocomplete
+from .fields import IndentedJSONField, JSONWidget, LabeledAutocomplete
 from .filters import SourceFilter
 
 
@@ -87,6 +87,8 @@ class ConsoleAdmin(TenantRestrictions, LabeledAutocomplete):
     """
 
     source_path = ""
+    empty_value_display = "–"  # as the cells that the pages render themselves
+    formfield_overrides: ClassVar = {JSONField: {"form_class": IndentedJSONField, "widget": JSONWidget}}
     show_full_result_count = False
     list_filter_submit = True
     list_fullwidth = True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 from django import forms
 from django.db.models import Field
+from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 from django.utils.text import capfirst
 from unfold.admin import ModelAdmin, TabularInline
@@ -27,6 +29,21 @@ class LinesField(forms.CharField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return bool((initial or []) != self.to_python(data))
+
+
+class IndentedJSONField(forms.JSONField):
+    """JSON that is shown indented, in letters of one width, in its own alphabet."""
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, InvalidJSONInput):
+            return value
+        return json.dumps(value, indent=2, ensure_ascii=False, cls=self.encoder)
+
+
+class JSONWidget(UnfoldAdminTextareaWidget):
+    def __init__(self, attrs: Any = None) -> None:
+        super().__init__({"rows": 16, "spellcheck": "false", "autocapitalize": "off", **(attrs or {})})
+        self.attrs["class"] += " at-json"
 
 
 class WordsField(LinesField):

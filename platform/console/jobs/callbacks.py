@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin import ShowFacets
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.admin import TabularInline
 from unfold.decorators import display
 
@@ -134,10 +135,20 @@ class CallbackAdmin(ReadOnly, ConsoleAdmin):
 
     @admin.action(description=_("Send the selected callbacks again"), permissions=["replay"])
     def replay(self, request: HttpRequest, callbacks: QuerySet[Callback]) -> None:
-        again = [callback for callback in callbacks if outbox.replay(callback)]
+        chosen = list(callbacks)
+        again = [callback for callback in chosen if outbox.replay(callback)]
         for callback in again:
             self.log_change(request, callback, _("Callback sent again."))
-        self.message_user(request, _("Callbacks that will be sent again: %d") % len(again))
+        if again:
+            self.message_user(request, _("Callbacks that will be sent again: %d") % len(again))
+        if pending := len(chosen) - len(again):
+            text = ngettext(
+                "%d callback is still being sent: it can be sent again when it is delivered or has failed permanently.",
+                "%d callbacks are still being sent: they can be sent again when they are delivered or have failed "
+                "permanently.",
+                pending,
+            )
+            self.message_user(request, text % pending, messages.WARNING)
 
     @display(description=_("job"))
     def short_job(self, callback: Callback) -> SafeString:

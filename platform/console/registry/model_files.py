@@ -104,6 +104,16 @@ class ModelFileForm(forms.ModelForm):
     )
 
     tags = WordsField(label=_("Tags"), required=False, help_text=_("Separated by commas."))
+
+    def clean_name(self) -> str:
+        # kind is not a field of the form, so Django does not validate the unique constraint on kind and name.
+        name = self.cleaned_data["name"]
+        if ModelFile.objects.filter(kind=self.instance.kind, name=name).exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError(_("Another file of this kind already has this name."))
+        return name
+
+
+class CheckpointForm(ModelFileForm):
     default_sampler = forms.ChoiceField(
         label=_("Default sampler"),
         required=False,
@@ -117,13 +127,6 @@ class ModelFileForm(forms.ModelForm):
         widget=UnfoldAdminSelectWidget,
         help_text=_("Used together with the default sampler, if a request names neither."),
     )
-
-    def clean_name(self) -> str:
-        # kind is not a field of the form, so Django does not validate the unique constraint on kind and name.
-        name = self.cleaned_data["name"]
-        if ModelFile.objects.filter(kind=self.instance.kind, name=name).exclude(pk=self.instance.pk).exists():
-            raise forms.ValidationError(_("Another file of this kind already has this name."))
-        return name
 
 
 @admin.register(
@@ -323,6 +326,7 @@ class SingleKindAdmin(
 
 @admin.register(Checkpoint)
 class CheckpointAdmin(SingleKindAdmin):
+    form = CheckpointForm
     fields = [*EDITABLE, *DEFAULTS, *TRAINING, *SCANNED, "without_vae", "instruct", *STATE]
     readonly_fields = [*SingleKindAdmin.readonly_fields, "without_vae", "instruct"]
 
@@ -342,5 +346,15 @@ class ModelFileAdmin(SingleKindAdmin):
 
     def get_fields(self, request: HttpRequest, obj: ModelFile | None = None) -> Sequence[Any]:
         fields = super().get_fields(request, obj)
-        is_checkpoint = obj is not None and obj.kind == Checkpoint.KIND and not is_tenant(request.user)
-        return [*fields, *DEFAULTS] if is_checkpoint else fields
+        return [*fields, *DEFAULTS] if _is_checkpoint(obj) and not is_tenant(request.user) else fields
+
+    def get_form(
+        self, request: HttpRequest, obj: ModelFile | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        if _is_checkpoint(obj):
+            kwargs["form"] = CheckpointForm
+        return super().get_form(request, obj, change, **kwargs)
+
+
+def _is_checkpoint(file: ModelFile | None) -> bool:
+    return file is not None and file.kind == Checkpoint.KIND

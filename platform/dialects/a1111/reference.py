@@ -57,7 +57,13 @@ MODELS = {
 
 
 def reference(context: Context) -> Reference:
-    body = {"prompt": "a red circle on a blue background", "width": 256, "height": 256, "steps": 8}
+    body = {
+        "prompt": "a red circle on a blue background",
+        "width": 256,
+        "height": 256,
+        "steps": 20,
+        "seed": 8,
+    }
     tables = [FieldTable(f"/sdapi/v1/{name}", _rows(fields)) for name, fields in FIELDS.items()]
     tables += [FieldTable(f"/sdapi/v1/{extras.SINGLE}", _rows(extras.FIELDS))]
     tables += [FieldTable("/sdapi/v1/interrogate", _rows(interrogate.FIELDS))]

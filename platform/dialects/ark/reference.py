@@ -35,6 +35,7 @@ def reference(context: Context) -> Reference:
         "prompt": "a red circle on a blue background",
         "size": "256x256",
         "output_format": "png",
+        "seed": 8,
     }
     return Reference(
         title=_("Volcengine Ark"),

@@ -71,7 +71,8 @@ def reference(context: Context) -> Reference:
         "prompt": "a red circle on a blue background",
         "width": 256,
         "height": 256,
-        "num_inference_steps": 8,
+        "num_inference_steps": 20,
+        "seed": 8,
     }
     return Reference(
         title=_("Native API"),

@@ -78,7 +78,8 @@ def reference(context: Context) -> Reference:
         "width": "256",
         "height": "256",
         "samples": "1",
-        "num_inference_steps": "8",
+        "num_inference_steps": "20",
+        "seed": "8",
     }
     return Reference(
         title="stablediffusionapi.com",

@@ -85,7 +85,11 @@ SUMMARIES = {
 
 
 def reference(context: Context) -> Reference:
-    body = {"req_key": context.style or "high_aes_general_v14", "prompt": "a red circle on a blue background"}
+    body = {
+        "req_key": context.style or "high_aes_general_v14",
+        "prompt": "a red circle on a blue background",
+        "seed": 8,
+    }
     return Reference(
         title=_("Volcengine Visual"),
         summary=_(

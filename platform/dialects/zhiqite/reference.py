@@ -47,7 +47,8 @@ def reference(context: Context) -> Reference:
         "prompt": "a red circle on a blue background",
         "width": 256,
         "height": 256,
-        "steps": 8,
+        "steps": 20,
+        "seed": 8,
         "alwayson_scripts": {"sd_model_checkpoint": context.checkpoint, "id_task": TASK_ID},
     }
     tables = [FieldTable("v2, inpaint", rows_of(GenerationV2))]
@@ -75,7 +76,7 @@ def reference(context: Context) -> Reference:
             f"{ROOT}/sd/v2/text2image",
             body,
             Scheme.HEADERS,
-            Result(Form.URL, ("data", "differentialImageRspList", 0, "img_url")),
+            Result(Form.URL, ("data", "differentialImageRspList", 0, "image_url")),
             Wait(
                 ("data", "status"),
                 (str(QUEUED), str(RUNNING)),

@@ -274,7 +274,7 @@ UNBOUND_FIELDS = {
     "finance": {},
     "operator": OPERATOR_FIELDS,
     "admin": ADMIN_FIELDS,
-    "tenant": {},
+    "tenant": {"access.accesskey": {"note"}},
 }
 
 

@@ -106,7 +106,7 @@ def test_removed_image_is_gone_with_its_file_its_copy_and_its_favorites(act, gen
 
 
 @pytest.mark.parametrize(
-    ("role", "status"), [("viewer", 403), ("operator", 403), ("finance", 403), ("admin", 302)]
+    ("role", "status"), [("viewer", 403), ("operator", 302), ("finance", 403), ("admin", 302)]
 )
 def test_only_some_roles_remove_images(act, generated, sign_in, role, status):
     image = generated("red")[0]

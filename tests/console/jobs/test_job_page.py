@@ -319,7 +319,8 @@ def test_images_of_different_sizes_or_numbers_are_not_comparable(ops, job, other
     add_outputs(job, "red", "blue")
     add_outputs(other, "red", size=(16, 8))
     text = ops.get(page(job, "compare", str(other.pk))).content.decode()
-    assert text.count("Not comparable") == 2
+    assert "The images have different sizes: 8×8 and 16×8." in text
+    assert "Only one of the jobs has this image." in text
 
 
 # Images -------------------------------------------------------------------------------------------------------------

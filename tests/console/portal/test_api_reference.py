@@ -69,7 +69,7 @@ def test_documented_fields_are_listed(document):
 
 
 def test_volcengine_lists_every_field_that_it_reads():
-    names = {row.name for row in VOLCENGINE_FIELDS}
+    names = {row.name for row in VOLCENGINE_FIELDS if "." not in row.name}
     assert set(STORED_FIELDS) - names == set()
     assert names - set(STORED_FIELDS) == {"binary_data_base64", "image_urls"}
 

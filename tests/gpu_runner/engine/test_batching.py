@@ -11,6 +11,8 @@ from gpu_runner.engine.batching import CPU_LIMITS, MAX_TURNS_WAITED, Limits, cho
 from gpu_runner.networks.conditioning import Conditioning, TextEncodingOptions
 from gpu_runner.networks.diffusion.guidance import DenoiseInput, Guidance
 from gpu_runner.networks.operations import DecodeLatent, Denoise, EncodeText, Operation
+from gpu_runner.protocol.families.family import Family
+from gpu_runner.protocol.families.stable_diffusion import SD15
 
 
 @dataclass(eq=False)
@@ -24,6 +26,7 @@ class Model:
     unet_key: str
     vae_key: str = "a"
     text_key: str = "a"
+    facts: Family = SD15
 
 
 MODEL = Model("a")

@@ -11,6 +11,7 @@ from gpu_runner.models.request_models import Models
 from gpu_runner.networks.conditioning import Conditioning
 from gpu_runner.networks.operations import DecodeLatent, Denoise, EncodeImage, EncodeText
 from gpu_runner.protocol import GenerationRequest, InputImage
+from gpu_runner.protocol.families.stable_diffusion import SD15
 from gpu_runner.tasks.denoising_loop import StopFlag
 from gpu_runner.tasks.generation import Plan, generate_image
 from gpu_runner.tasks.init_image import Canvas, MaskOptions
@@ -29,6 +30,7 @@ class Checkpoint:
 
     device = torch.device("cpu")
     is_sdxl = False
+    facts = SD15
 
     embeddings: ClassVar = {}
 

@@ -12,12 +12,16 @@ from pathlib import Path
 import pytest
 import torch
 from django.core.management import CommandError, call_command
+from safetensors.torch import load_file, save_file
 
 from gpu_runner.protocol.model_detection.safetensors_header import read_safetensors_header
+from models_registry.errors import ModelUnusable
 from models_registry.models import Kind, ModelFile
 from models_registry.scanning.scan import scan
+from models_registry.selectors import resolve
 from tests.support.demo_engine import DEMO_MODELS
 from tests.support.face_files import write_painter
+from tests.support.gguf_files import write_gguf
 from tests.support.onnx_files import sigmoid_of_the_first_channel, tag_table, tagger_of_mean_colors
 
 YUNET = DEMO_MODELS / "face_detection" / "yunet_n_640_640.onnx"
@@ -283,17 +287,21 @@ def pickled(path: Path, content: object) -> None:
     torch.save(content, path)
 
 
-def test_folder_decides_for_upscalers_of_unknown_architecture_only(root):
+def test_the_folder_is_no_proof_of_the_kind(root):
     unknown = {"tail.weight": torch.zeros(3, 8, 3, 3)}
+    compact = {f"body.{number}.weight": torch.zeros(8, 3, 3, 3) for number in range(3)}
+    pickled(root / "upscalers" / "compact.pth", {"params": compact})
     for folder in ("upscalers", "embeddings", "loras", "vae", "checkpoints", "controlnet"):
         pickled(root / folder / "4x.pth", unknown | {folder: torch.zeros(1)})
     pickled(root / "upscalers" / "words.pth", {"a": torch.zeros(4, 4)})
     torch_zip(root / "upscalers" / "empty.pth", {"params": 1})
     scan()
-    assert ModelFile.objects.get(problem="").path == "upscalers/4x.pth"
+    assert ModelFile.objects.get(problem="").path == "upscalers/compact.pth"
     others = ModelFile.objects.exclude(problem="")
     assert {file.kind for file in others} == {Kind.UNKNOWN}
-    assert all("match no supported kind" in file.problem or "no tensors" in file.problem for file in others)
+    upscalers = {file.problem for file in others if file.path.startswith("upscalers/")}
+    assert upscalers == {"Not an upscaler of a supported architecture."}
+    assert all("match no supported kind" in file.problem for file in others if file.problem not in upscalers)
 
 
 def test_an_unreadable_file_in_the_folder_of_embeddings_is_no_embedding(root):
@@ -319,7 +327,7 @@ def test_bin_files_of_diffusers_are_read(root):
     assert ModelFile.objects.get(kind=Kind.UNKNOWN).problem
 
 
-@pytest.mark.parametrize("suffix", [".gguf", ".GGUF", ".msgpack", ".h5"])
+@pytest.mark.parametrize("suffix", [".ggml", ".GGML", ".msgpack", ".h5"])
 def test_formats_that_no_runner_reads_are_registered_with_the_reason(root, suffix):
     (root / "checkpoints").mkdir()
     (root / "checkpoints" / f"flux{suffix}").write_bytes(b"GGUF")
@@ -328,6 +336,29 @@ def test_formats_that_no_runner_reads_are_registered_with_the_reason(root, suffi
     assert f"Files of the format {suffix.lower()} are not supported" in file.problem
     assert report.problems == {file.path: file.problem}
     assert not ModelFile.objects.usable()
+
+
+def test_gguf_file_that_is_cut_off_is_registered_with_the_reason(root):
+    whole = write_gguf(
+        root / "checkpoints" / "unet.gguf", {"input_blocks.0.0.weight": torch.zeros(32, 4, 3, 3)}
+    )
+    whole.with_name("cut.gguf").write_bytes(whole.read_bytes()[:-1])
+    scan()
+    problems = dict(ModelFile.objects.values_list("path", "problem"))
+    assert "the file is cut off" in problems["checkpoints/cut.gguf"]
+    assert "no text encoder" in problems["checkpoints/unet.gguf"]
+
+
+def test_quantization_that_is_not_decoded_never_reaches_a_job(root, source):
+    tensors = load_file(DEMO_MODELS / "checkpoints" / "atelier-shapes.safetensors")
+    layer = "model.diffusion_model.middle_block.1.proj_in"
+    content = torch.tensor(list(b'{"format": "nvfp4"}'), dtype=torch.uint8)
+    (root / "checkpoints").mkdir()
+    save_file(tensors | {f"{layer}.comfy_quant": content}, root / "checkpoints" / "four.safetensors")
+    scan()
+    assert not ModelFile.objects.usable()
+    with pytest.raises(ModelUnusable, match="quantized to nvfp4"):
+        resolve(Kind.CHECKPOINT, "four", source)
 
 
 def test_checkpoint_that_cannot_be_drawn_with_has_the_reason(root):

@@ -35,7 +35,7 @@
     fill();
     return;
   }
-  for (const name of ["source", "prompt", "width", "height", "num_inference_steps"]) {
+  for (const name of ["source", "prompt", "width", "height", "num_inference_steps", "seed"]) {
     const field = form.elements[name];
     const isChoice = field instanceof HTMLSelectElement && ![...field.options].some((option) => option.value === query.get(name));
     if (field && query.has(name) && !isChoice) field.value = query.get(name);

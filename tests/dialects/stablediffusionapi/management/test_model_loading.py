@@ -142,7 +142,7 @@ def test_model_is_processing_until_it_is_loaded(load, manager):
         (answer(200, b"<!doctype html><p>a page", Content_Type="text/html"), "web page"),
         (answer(200, b"\n <html>a page"), "web page"),
         (answer(200, b"version https://git-lfs.github.com/spec/v1\noid sha256:7"), "Git LFS"),
-        (answer(200, b"GGUF" + bytes(100)), ".gguf"),
+        (answer(200, b"GGUF" + bytes(100)), "gguf, not safetensors"),
         (answer(200, b'{"error": "not found"}' * 9), "no model file"),
         (answer(200, b"\x89PNG\r\n" + bytes(100)), "no model file"),
         (answer(200, b""), "no model file"),

@@ -228,6 +228,8 @@ OTHER_KINDS = [
         {
             "params_ema.conv_first.weight": (64, 3, 3, 3),
             "params_ema.body.0.rdb1.conv1.weight": (32, 64, 3, 3),
+            "params_ema.conv_body.weight": (64, 64, 3, 3),
+            "params_ema.conv_last.weight": (3, 64, 3, 3),
         },
         "upscaler",
         "unknown",

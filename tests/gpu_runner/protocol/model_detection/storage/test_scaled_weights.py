@@ -13,7 +13,9 @@ SCALE = torch.ones(())
 
 
 def header(tmp_path, tensors, **metadata):
-    save_file(tensors, tmp_path / "x.safetensors", metadata)
+    save_file(
+        {name: tensor.clone() for name, tensor in tensors.items()}, tmp_path / "x.safetensors", metadata
+    )
     return read_header(tmp_path / "x.safetensors")
 
 

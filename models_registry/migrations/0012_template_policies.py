@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0008_commercial_models_only'),
-        ('models_registry', '0010_template_cost'),
+        ('models_registry', '0011_families'),
     ]
 
     operations = [

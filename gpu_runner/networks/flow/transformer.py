@@ -1,0 +1,60 @@
+"""Batched call of a flow-matching transformer: rows of several images, with their own times, texts and guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gpu_runner.networks.diffusion.guidance import DenoiseInput
+from gpu_runner.networks.loaded import LoadedCheckpoint
+
+from .velocities import VELOCITIES, Rows
+
+
+@torch.inference_mode()
+def denoise(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> list[Tensor]:
+    """Predict x0 for each input: x - t * velocity. All inputs must have the same latent shape."""
+    rows = _rows(checkpoint, inputs)
+    velocities = _velocities(checkpoint, rows).float().split([one.rows for one in inputs])
+    return [
+        one.x - one.guidance.combine(of_input.unbind()) * one.sigma
+        for one, of_input in zip(inputs, velocities, strict=True)
+    ]
+
+
+def _rows(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> Rows:
+    device = inputs[0].x.device
+    per_row = [one for one in inputs for _ in range(one.rows)]
+    values = [one.guidance.embedded for one in per_row]
+    return Rows(
+        x=torch.stack([one.x for one in per_row]).to(checkpoint.dtype),
+        times=torch.tensor([one.sigma for one in per_row], device=device),
+        texts=[text for one in inputs for text in one.guidance.conditionings],
+        guidance=None if None in values else torch.tensor(values, device=device),
+    )
+
+
+def _velocities(checkpoint: LoadedCheckpoint, rows: Rows) -> Tensor:
+    """One call for each length of the texts.
+
+    Text and image attend to each other, so that padding would change the image, other than with cross-attention.
+    """
+    call = VELOCITIES[checkpoint.family]
+    lengths = [len(text.context) for text in rows.texts]
+    if len(set(lengths)) == 1 or not checkpoint.facts.text[0].padded:
+        return call(checkpoint.unet, rows)
+    result = torch.empty_like(rows.x)
+    for length in sorted(set(lengths)):
+        places = torch.tensor(
+            [row for row, of_row in enumerate(lengths) if of_row == length], device=rows.x.device
+        )
+        part = Rows(
+            rows.x[places],
+            rows.times[places],
+            [rows.texts[row] for row in places.tolist()],
+            None if rows.guidance is None else rows.guidance[places],
+        )
+        result[places] = call(checkpoint.unet, part)
+    return result

@@ -1,0 +1,65 @@
+"""Which latents a VAE makes, and so which families it fits, from its tensors. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from gpu_runner.protocol.model_detection.storage.tensor_header import Shape
+
+Shapes = Mapping[str, Shape]
+PREFIXES = ("", "first_stage_model.", "vae.")
+STABLE_DIFFUSION = ("sd15", "sd2", "sdxl")
+# The VAEs of FLUX.1 and Stable Diffusion 3 have the same tensors, with other values.
+SIXTEEN_CHANNELS = ("sd3", "flux1", "chroma", "z_image")
+Layout = Literal["ldm", "diffusers", "wan"]
+
+
+@dataclass(frozen=True)
+class FoundVae:
+    """``families``: those whose latents have these shapes; empty for latents that no family has."""
+
+    prefix: str
+    layout: Layout
+    latent_channels: int
+    families: tuple[str, ...]
+    is_video: bool = False  # three-dimensional convolutions
+
+
+def find_vae(shapes: Shapes) -> FoundVae | None:
+    """The VAE of a file, or None. An autoencoder needs both sides."""
+    for prefix in PREFIXES:
+        if found := _autoencoder_kl(shapes, prefix) or _three_dimensional(shapes, prefix):
+            return found
+    return None
+
+
+def _autoencoder_kl(shapes: Shapes, prefix: str) -> FoundVae | None:
+    decoder = shapes.get(f"{prefix}decoder.conv_in.weight", ())
+    if len(decoder) != 4 or f"{prefix}encoder.conv_in.weight" not in shapes:
+        return None
+    layout: Layout = "ldm" if f"{prefix}decoder.mid.block_1.conv1.weight" in shapes else "diffusers"
+    has_statistics = f"{prefix}bn.running_mean" in shapes
+    families: tuple[str, ...] = ()
+    if decoder[1] == 4:
+        families = STABLE_DIFFUSION
+    elif decoder[1] == 16:
+        families = SIXTEEN_CHANNELS
+    elif decoder[1] == 32 and has_statistics:
+        families = ("flux2",)
+    return FoundVae(prefix, layout, decoder[1], families)
+
+
+def _three_dimensional(shapes: Shapes, prefix: str) -> FoundVae | None:
+    """The causal video VAE of Wan 2.1, which Qwen-Image has with other weights, in Wan's names or those of diffusers."""
+    names: tuple[tuple[Layout, str, str], ...] = (
+        ("wan", "decoder.conv1.weight", "decoder.middle.0.residual.0.gamma"),
+        ("diffusers", "decoder.conv_in.weight", "decoder.mid_block.resnets.0.norm1.gamma"),
+    )
+    for layout, first, mark in names:
+        decoder = shapes.get(f"{prefix}{first}", ())
+        if len(decoder) == 5 and f"{prefix}{mark}" in shapes:
+            families = ("qwen_image",) if decoder[1] == 16 else ()
+            return FoundVae(prefix, layout, decoder[1], families, is_video=True)
+    return None

@@ -1,0 +1,46 @@
+"""Tokenizer of Qwen2.5 and Qwen3, built from the BPE merges that ship with the package. No torch."""
+
+from __future__ import annotations
+
+import gzip
+from functools import cache
+from importlib import resources
+
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import BPE
+
+from .tokenizer import letters_of_bytes
+
+START, END, PADDING = 151644, 151645, 151643  # <|im_start|>, <|im_end|>, <|endoftext|>
+VOCABULARY_SIZE = 151936  # rows of the embedding table of the released models
+
+_WORDS = Regex(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def chat_tokens(prompt: str) -> list[int]:
+    """Return the tokens of a prompt as the message of a user, up to where the assistant's answer would begin.
+
+    Names of special tokens inside the prompt are plain text, so that a prompt cannot end its message.
+    """
+    encode = _tokenizer().encode
+    message = encode(f"user\n{prompt}").ids
+    return [START, *message, END, *encode("\n").ids, START, *encode("assistant\n").ids]
+
+
+@cache
+def _tokenizer() -> Tokenizer:
+    packed = resources.files("gpu_runner").joinpath("assets/qwen_merges.txt.gz").read_bytes()
+    lines = gzip.decompress(packed).decode().splitlines()
+    pairs = [(left, right) for left, right in (line.split(" ") for line in lines)]
+    entries = [*letters_of_bytes(), *map("".join, pairs)]
+    tokenizer = Tokenizer(BPE(vocab={entry: number for number, entry in enumerate(entries)}, merges=pairs))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(_WORDS, behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    return tokenizer

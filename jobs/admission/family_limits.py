@@ -1,0 +1,56 @@
+"""What the family of a checkpoint cannot do for a request: refused by name, or noted where it has no effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.utils.translation import gettext as _
+
+from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.families.family import Family
+from gpu_runner.protocol.families.limits import left_out, limits
+from gpu_runner.protocol.families.registry import FAMILIES
+from jobs.errors import Refused, Unsupported
+from jobs.models import Backend
+from models_registry.errors import ModelNotFound
+from models_registry.models import Kind, ModelFile
+
+from .model_resolution import ModelResolver
+
+
+def family_limits(models: ModelResolver, request: GenerationRequest) -> Iterator[Refused]:
+    """Yield a refusal for each field that the family does not take. ComfyUI's own workflows decide for themselves."""
+    found = _checkpoint(models, request)
+    if found is None:
+        return
+    checkpoint, family = found
+    for limit in limits(family, request):
+        words = {"family": family.label, "name": checkpoint.name, "field": limit.field, "got": limit.got}
+        if not limit.allowed:
+            message = _("%(name)s is of the family %(family)s, which does not support %(field)s.")
+        else:
+            words["allowed"] = ", ".join(limit.allowed)
+            message = _(
+                "%(field)s must be one of %(allowed)s for %(name)s, which is of the family %(family)s (got %(got)s)."
+            )
+        yield Unsupported(message, field=limit.field, words=words)
+
+
+def family_warnings(checkpoint: ModelFile | None, request: GenerationRequest) -> list[str]:
+    """Fields without effect, which clients send whatever the model."""
+    family = FAMILIES.get(checkpoint.family) if checkpoint else None
+    if family is None:
+        return []
+    return [f"{field}: no effect with {family.label}" for field in left_out(family, request)]
+
+
+def _checkpoint(models: ModelResolver, request: GenerationRequest) -> tuple[ModelFile, Family] | None:
+    """The checkpoint and its family; None if another check refuses it, or its family is unknown."""
+    if models.backend != Backend.PIPELINE:
+        return None
+    try:
+        checkpoint = models.find(Kind.CHECKPOINT, request.checkpoint)
+    except ModelNotFound:
+        return None
+    family = FAMILIES.get(checkpoint.family)
+    return None if family is None else (checkpoint, family)

@@ -1,0 +1,57 @@
+"""What flow-matching families refuse, and what has no effect with them."""
+
+import pytest
+
+from gpu_runner.protocol import GenerationRequest, Hires
+from gpu_runner.protocol.families.limits import left_out, limits
+from gpu_runner.protocol.families.registry import FAMILIES
+from gpu_runner.protocol.request_parts.passes import LoraUse, Refiner
+from gpu_runner.protocol.request_parts.sampling import SigmaOverrides
+
+
+def fields(family, **values):
+    request = GenerationRequest(**{"prompt": "a cat", "sampler": "Euler"} | values)
+    return [limit.field for limit in limits(FAMILIES[family], request)]
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"sampler": "DDIM"}, "sampler"),
+        ({"sampler": "Restart"}, "sampler"),
+        ({"hires": Hires(width=512, height=512, sampler="PLMS")}, "sampler"),
+        ({"scheduler": "Exponential"}, "scheduler"),
+        ({"eta": 1.5}, "eta"),
+        ({"width": 520}, "width"),
+        ({"clip_skip": 2}, "clip_skip"),
+        ({"tiling": True}, "tiling"),
+        ({"s_churn": 1.0}, "s_churn"),
+        ({"loras": (LoraUse(name="a"),)}, "loras"),
+        ({"refiner": Refiner(checkpoint="b", switch_at=0.5)}, "refiner"),
+        ({"schedule_bend": SigmaOverrides(sigma_max=5)}, "schedule_bend"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_what_a_flow_matching_family_refuses_is_allowed_for_stable_diffusion(values, field):
+    assert fields("sd3", **values) == [field]
+    assert fields("sdxl", **values) == []
+
+
+def test_a_refused_sampler_comes_with_the_list_of_those_that_work():
+    request = GenerationRequest(prompt="a cat", sampler="DPM adaptive")
+    limit = next(limits(FAMILIES["sd3"], request))
+    assert limit.got == "DPM adaptive"
+    assert {"Euler", "DPM++ 2M", "UniPC", "LCM"} <= set(limit.allowed)
+    assert "DPM adaptive" not in limit.allowed
+
+
+def test_a_negative_prompt_needs_guidance_by_it():
+    assert fields("flux1", negative_prompt="a dog") == ["negative_prompt"]
+    assert fields("flux1", negative_prompt=" ") == []
+    assert fields("sd3", negative_prompt="a dog") == []
+
+
+def test_embeddings_that_a_prompt_names_have_no_effect():
+    request = GenerationRequest(prompt="a cat", embeddings=("plum",), sgm_noise_multiplier=True)
+    assert left_out(FAMILIES["z_image"], request) == ("embeddings", "sgm_noise_multiplier")
+    assert left_out(FAMILIES["sd15"], request) == ()
