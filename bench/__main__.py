@@ -1,4 +1,4 @@
-"""``python -m bench [names]``: engine, mixed_batch, overhead, admission, claims, console, gallery_pages, dialects, switching, fairness, memory, gpu; without names, all."""
+"""``python -m bench [names]``: engine, mixed_batch, flow_batch, overhead, admission, claims, console, gallery_pages, dialects, switching, fairness, memory, gpu; without names, all."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from bench.report import save, table
 BENCHES = (
     "engine",
     "mixed_batch",
+    "flow_batch",
     "overhead",
     "admission",
     "claims",

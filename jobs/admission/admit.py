@@ -137,7 +137,7 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
     if checkpoint is not None and not files.is_from_template:
         request = request.model_copy(update={"checkpoint": checkpoint.name})
     now = timezone.now()
-    multiplier = checkpoint.cost_multiplier if checkpoint else 1.0
+    multiplier = cost.multiplier_of(checkpoint.cost_multiplier, checkpoint.family) if checkpoint else 1.0
     if submission.workflow is not None:
         steps, cost_estimate = workflow_cost.planned(request, submission.workflow, multiplier)
     else:

@@ -8,9 +8,16 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 
 from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.families.cost import family_cost
+from gpu_runner.protocol.families.registry import FAMILIES
 from gpu_runner.protocol.step_count import count_evaluations
 
 UNIT = Decimal("0.000001")
+
+
+def multiplier_of(of_checkpoint: float, family: str) -> float:
+    """Multiplier of a checkpoint's own row, times the price of its family; 1 for families that are not known."""
+    return of_checkpoint * family_cost(FAMILIES[family]) if family in FAMILIES else of_checkpoint
 
 
 def planned_steps(request: GenerationRequest) -> int:

@@ -107,8 +107,8 @@ class Defaults:
 class Family:
     """A family of models: checkpoints with one architecture, whose LoRAs, ControlNets and VAEs fit each other.
 
-    ``flow`` is None for diffusion models. ``cost`` is the price of one evaluation relative to SD 1.x at the same size
-    (docs/billing.md). ``schedulers`` and ``samplers`` are None where all are allowed; the first scheduler is what
+    ``flow`` is None for diffusion models. ``parameters`` of a transformer decide its price (docs/billing.md); 0: that of
+    Stable Diffusion 1.x. ``schedulers`` and ``samplers`` are None where all are allowed; the first scheduler is what
     "Automatic" means.
     """
 
@@ -122,7 +122,7 @@ class Family:
     guidance: GuidanceKind = "classifier_free"
     samplers: tuple[str, ...] | None = None
     schedulers: tuple[str, ...] | None = None
-    cost: float = 1.0
+    parameters: float = 0.0
     is_drawn: bool = True  # whether the engine draws it; others are only recognized
 
     def allows(self, feature: Feature) -> bool:

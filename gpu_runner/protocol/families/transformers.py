@@ -14,6 +14,7 @@ NO_FEATURES: frozenset[Feature] = frozenset()
 
 SD3 = Family(
     name="sd3",
+    parameters=2.5e9,
     label="Stable Diffusion 3.x",
     # As in ComfyUI, the context of a file without CLIP-G has zeros in its place, and one without T5 is that of CLIP alone.
     text=(
@@ -30,6 +31,7 @@ SD3 = Family(
 )
 Z_IMAGE = Family(
     name="z_image",
+    parameters=6.2e9,
     label="Z-Image",
     text=(TextPart("qwen3_4b", 512, padded=False),),
     latents=SIXTEEN_CHANNELS,
@@ -41,6 +43,7 @@ Z_IMAGE = Family(
 )
 FLUX1 = Family(
     name="flux1",
+    parameters=11.9e9,
     label="FLUX.1",
     text=(TextPart("clip_l", 77), TextPart("t5_xxl", 512)),
     latents=SIXTEEN_CHANNELS,
@@ -54,6 +57,7 @@ FLUX1 = Family(
 )
 CHROMA = Family(
     name="chroma",
+    parameters=8.9e9,
     label="Chroma",
     text=(TextPart("t5_xxl", 512, padded=False),),
     latents=SIXTEEN_CHANNELS,
@@ -66,6 +70,7 @@ CHROMA = Family(
 )
 FLUX2 = Family(
     name="flux2",
+    parameters=3.9e9,
     label="FLUX.2",
     text=(TextPart("qwen3_4b", 512),),
     # Normalized by the statistics of the VAE's batch norm, after packing patches of 2 x 2 into channels.
@@ -79,6 +84,7 @@ FLUX2 = Family(
 )
 QWEN_IMAGE = Family(
     name="qwen_image",
+    parameters=20.4e9,
     label="Qwen-Image",
     text=(TextPart("qwen2_5_vl_7b", 1024, padded=False),),
     latents=Latents("qwen_image", 16, patch=2),  # normalized by a mean and a deviation per channel
