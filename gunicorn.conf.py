@@ -9,13 +9,16 @@ from pathlib import Path
 
 _root = Path(__file__).resolve().parent
 if (_root / "platform").is_dir():  # a checkout; an installed wheel has this file as config/gunicorn_conf.py
-    sys.path.insert(0, str(_root))
+    sys.path[:0] = [str(_root), str(_root / "platform")]
     chdir = str(_root)
     pythonpath = f"{_root},{_root / 'platform'}"
 
 from gunicorn.arbiter import Arbiter  # noqa: E402
 from gunicorn.glogging import Logger  # noqa: E402
+from gunicorn.http.message import Request  # noqa: E402
+from gunicorn.workers.base import Worker  # noqa: E402
 
+from config import kept_connections  # noqa: E402
 from gpu_runner import logs  # noqa: E402
 
 wsgi_app = "config.wsgi:application"
@@ -44,6 +47,11 @@ class logger_class(Logger):
 
     def access(self, *request: object) -> None:
         pass
+
+
+def pre_request(worker: Worker, request: Request) -> None:
+    """The site closes connections whose body it has not read, and says so."""
+    kept_connections.remember(request)
 
 
 def on_starting(server: Arbiter) -> None:

@@ -13,12 +13,12 @@ from models_registry.models import Kind, ModelFile
 from models_registry.selectors import resolve
 
 
-def lora_use(tag: Tag, source: BusinessSource) -> dict[str, Any]:
+def lora_use(tag: Tag, source: BusinessSource, *, dialect: str = "") -> dict[str, Any]:
     """Fields of a ``LoraUse``; its weights are validated later. Raises as ``lora_file``."""
-    return use_of(lora_file(tag, source), tag)
+    return use_of(lora_file(tag, source, dialect=dialect), tag)
 
 
-def lora_file(tag: Tag, source: BusinessSource) -> ModelFile:
+def lora_file(tag: Tag, source: BusinessSource, *, dialect: str = "") -> ModelFile:
     """The LoRA of a tag.
 
     Raises InvalidTag for tags of other kinds, without name or with an invalid rank, and ModelNotFound.
@@ -29,7 +29,7 @@ def lora_file(tag: Tag, source: BusinessSource) -> ModelFile:
         raise InvalidTag(_("the rank must be at least 1"))
     if not tag.name:
         raise InvalidTag(_("the name is missing"))
-    return resolve(Kind.LORA, tag.name, source)
+    return resolve(Kind.LORA, tag.name, source, dialect=dialect)
 
 
 def use_of(file: ModelFile, tag: Tag) -> dict[str, Any]:

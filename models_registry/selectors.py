@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 from django.utils.translation import gettext_lazy
 
 from access.models import BusinessSource
@@ -19,6 +19,7 @@ from models_registry.models import (
     ModelFileQuerySet,
     PromptStyle,
     StylePreset,
+    WorkflowRule,
 )
 
 IDENTIFIER_FIELDS = ("name", "aliases", "path", "sha256", "tensors_sha256", "legacy_hash", "created_at")
@@ -27,14 +28,32 @@ NOT_COMMERCIAL = gettext_lazy("its commercial use is not marked as permitted, wh
 CONTROL_HASH = re.compile(r"\s*\[[0-9a-fA-F]{8}\]\s*$")
 
 
-def list_for(kind: str, source: BusinessSource, *, on_runners: bool = False) -> ModelFileQuerySet:
-    """Files in MODELS_ROOT; with ``on_runners``, the files that runners report from their own folders."""
+def list_for(
+    kind: str, source: BusinessSource, *, on_runners: bool = False, dialect: str = ""
+) -> ModelFileQuerySet:
+    """Files in MODELS_ROOT; with ``on_runners``, the files that runners report from their own folders.
+
+    With ``dialect``, files in MODELS_ROOT, and those of runners too if a workflow rule sends requests of this source and
+    dialect there. Among these, a diffusion model is a checkpoint.
+    """
+    if dialect and not on_runners:
+        return _named_by_clients(kind, source, dialect).allowed_for(source)
     return _available_files(kind, on_runners).allowed_for(source)
 
 
 def _available_files(kind: str, on_runners: bool) -> ModelFileQuerySet:
     files = ModelFile.objects.filter(kind=kind)
     return files.on_runners() if on_runners else files.usable()
+
+
+def _named_by_clients(kind: str, source: BusinessSource, dialect: str) -> ModelFileQuerySet:
+    kinds = [kind, Kind.DIFFUSION_MODEL] if kind == Kind.CHECKPOINT else [kind]
+    rules = WorkflowRule.objects.filter(
+        Q(source=None) | Q(source=source), dialect__in=["", dialect], template__enabled=True
+    )
+    on_servers = ModelFile.objects.filter(kind__in=kinds, enabled=True, runners__enabled=True).values("pk")
+    in_root = ModelFile.objects.filter(kind=kind).usable().values("pk")
+    return ModelFile.objects.filter(Q(pk__in=in_root) | (Exists(rules) & Q(pk__in=on_servers)))
 
 
 def with_problem(kind: str, source: BusinessSource) -> ModelFileQuerySet:
@@ -67,10 +86,16 @@ def is_usable(file: ModelFile, source: BusinessSource) -> bool:
     return list_for(file.kind, source).filter(pk=file.pk).exists()
 
 
-def resolve(kind: str, name: str, source: BusinessSource, *, on_runners: bool = False) -> ModelFile:
-    """Resolve a name in a request of this source to a file. Without a name, returns the default file."""
-    files = list_for(kind, source, on_runners=on_runners)
-    found = _find_by_name(files, name) if name else _default(files)
+def resolve(
+    kind: str, name: str, source: BusinessSource, *, on_runners: bool = False, dialect: str = ""
+) -> ModelFile:
+    """Resolve a name in a request of this source to a file. Without a name, returns the default file.
+
+    ``dialect``: as for ``list_for``. A file in MODELS_ROOT precedes one that only runners have.
+    """
+    found = _found_for(kind, name, source, on_runners, "")
+    if found is None and dialect:
+        found = _found_for(kind, name, source, on_runners, dialect)
     if found is not None:
         return found
     if name and not on_runners and (broken := _find_by_name(with_problem(kind, source), name)):
@@ -85,13 +110,20 @@ def resolve(kind: str, name: str, source: BusinessSource, *, on_runners: bool = 
     raise (ModelNotAllowed if exists else ModelNotFound)(kind, name)
 
 
-def control_model(name: str, source: BusinessSource) -> ModelFile | None:
+def _found_for(
+    kind: str, name: str, source: BusinessSource, on_runners: bool, dialect: str
+) -> ModelFile | None:
+    files = list_for(kind, source, on_runners=on_runners, dialect=dialect)
+    return _find_by_name(files, name) if name else _default(files)
+
+
+def control_model(name: str, source: BusinessSource, *, dialect: str = "") -> ModelFile | None:
     """ControlNet by one of its names, or by one that clients of A1111's extension use.
 
     Those are "stem [hash]", with the stem matched case-insensitively, or a part of it.
     Aliases are matched in the same way as the name, with or without a suffix.
     """
-    return _control_model(list_for(Kind.CONTROLNET, source), name)
+    return _control_model(list_for(Kind.CONTROLNET, source, dialect=dialect), name)
 
 
 def control_model_problem(name: str, source: BusinessSource) -> str:

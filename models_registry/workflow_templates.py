@@ -18,6 +18,14 @@ from gpu_runner.protocol.workflows.template import Workflow
 SHIPPED = Path(__file__).parent / "shipped_workflows"
 
 
+class WithoutSlot(models.TextChoices):
+    """What happens to a requested value that a template has no slot for."""
+
+    REFUSE = "refuse", _("refuse the request")
+    NOTE = "note", _("ignore it, with a note")
+    IGNORE = "ignore", _("ignore it")
+
+
 class WorkflowTemplate(models.Model):
     """A ComfyUI graph in API format, and the slots into which the values of a request are filled."""
 
@@ -90,6 +98,24 @@ class WorkflowTemplate(models.Model):
         validators=[MinValueValidator(0), MaxValueValidator(1)],
         help_text=_("Share of the cost of an image that ComfyUI returned from its cache without drawing it."),
     )
+    without_slot = models.CharField(
+        _("fields without a slot"),
+        max_length=8,
+        choices=WithoutSlot,
+        default=WithoutSlot.REFUSE,
+        help_text=_(
+            "What happens to numbers, names and negative prompts that a request asks for and the graph has no slot for."
+        ),
+    )
+    if_asked = models.JSONField(
+        _("slots filled only if asked"),
+        default=list,
+        blank=True,
+        help_text=_(
+            'Slots that keep the value of the graph if the request has its default, such as ["guidance_scale", '
+            '"num_inference_steps"].'
+        ),
+    )
     # Requirements of graph and slots, computed when the template is saved. Null: saved by an older version.
     requirements = models.JSONField(null=True, editable=False)
 
@@ -120,6 +146,7 @@ class WorkflowTemplate(models.Model):
             self.workflow()
         except ValueError as error:
             field = "slots" if str(error).startswith("slot") else "graph"
+            field = "if_asked" if str(error).startswith("if_asked") else field
             raise ValidationError({field: str(error)}) from error
         if (self.cost_per_second is None) != (self.cost_max_seconds is None):
             field = "cost_per_second" if self.cost_per_second is None else "cost_max_seconds"
@@ -134,13 +161,45 @@ class WorkflowTemplate(models.Model):
 
     def workflow(self) -> Workflow:
         """The validated template. Raises ValueError with a message for operators."""
-        return slots.read(self.name, self.graph, self.slots)
+        return slots.read(self.name, self.graph, self.slots, self.if_asked)
 
 
 class WorkflowRule(models.Model):
     """Assigns matching requests to a template, and with it to the ComfyUI backend."""
 
+    class Purpose(models.TextChoices):
+        TXT2IMG = "txt2img", _("text to image")
+        IMG2IMG = "img2img", _("image to image")
+        INPAINT = "inpaint", _("inpainting")
+        HIRES = "hires", _("hires fix")
+        HIRES_UPSCALER = "hires_upscaler", _("hires fix, upscale model")
+        CONTROLNET = "controlnet", _("ControlNet")
+        CHANGE_BACKGROUND = "change_background", _("change of background")
+        UPSCALE = "upscale", _("upscaling")
+
     template = models.ForeignKey(WorkflowTemplate, on_delete=models.CASCADE, related_name="rules")
+    source = models.ForeignKey(
+        "access.BusinessSource",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("business source"),
+        help_text=_("Empty: any."),
+    )
+    purpose = models.CharField(
+        _("purpose"),
+        max_length=20,
+        choices=Purpose,
+        blank=True,
+        help_text=_("What the request asks for, in any dialect. Empty: anything."),
+    )
+    model = models.CharField(
+        _("model"),
+        max_length=255,
+        blank=True,
+        help_text=_("Checkpoint name of the request. The template need not have a slot for it. Empty: any."),
+    )
     dialect = models.CharField(_("dialect"), max_length=32, blank=True, help_text=_("Empty: any."))
     operation = models.CharField(
         _("operation"),
@@ -160,11 +219,21 @@ class WorkflowRule(models.Model):
         verbose_name_plural = _("workflow rules")
         ordering = ["id"]
         constraints = [
-            models.UniqueConstraint(fields=["dialect", "operation", "style"], name="one_workflow_per_rule")
+            models.UniqueConstraint(
+                fields=["dialect", "operation", "style", "purpose", "model", "source"],
+                name="one_workflow_per_rule_of_source",
+            ),
+            models.UniqueConstraint(
+                fields=["dialect", "operation", "style", "purpose", "model"],
+                condition=models.Q(source=None),
+                name="one_workflow_per_rule",
+            ),
         ]
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.dialect, self.operation, self.style) if part) or "*"
+        source = self.source.name if self.source else ""
+        parts = (source, self.dialect, self.operation, self.purpose, self.model, self.style)
+        return " ".join(filter(None, parts)) or "*"
 
 
 def shipped() -> list[dict[str, object]]:

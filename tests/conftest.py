@@ -53,6 +53,24 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if marks and all(deselected & names for names in marks) else None
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--only-database", action="store_true", help="only tests that use the database")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The second run of ``make test``, on PostgreSQL, repeats the tests for which the database makes a difference."""
+    if not config.getoption("--only-database"):
+        return
+    kept = [item for item in items if _uses_database(item)]
+    config.hook.pytest_deselected(items=[item for item in items if not _uses_database(item)])
+    items[:] = kept
+
+
+def _uses_database(item: pytest.Item) -> bool:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return item.get_closest_marker("django_db") is not None or bool(fixtures & {"db", "transactional_db"})
+
+
 def _marks_of_module(path: Path) -> set[str]:
     found = re.search(r"^pytestmark = .*(\n .*)*", path.read_text(), re.MULTILINE)
     return set(re.findall(r"mark\.(\w+)", found[0])) if found else set()

@@ -49,9 +49,10 @@ LAYERS = {
         "management, sample_renders",
     ],
     "models_registry": [
-        "apps, errors, querysets, scan_runs, workflow_templates",
+        "apps, errors, facts, querysets, scan_runs, workflow_templates",
         "prompt_styles, style_presets",
         "models",
+        "architectures",
         "scanning, selectors",
         "shipped_presets",
         "lora_tags, management, native_size, tasks",

@@ -12,6 +12,7 @@ from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check
 from gpu_runner.protocol.workflows.capabilities import takes_upscaler_file, unsupported_fields
 from gpu_runner.protocol.workflows.graph_builder import ControlNode, Graph, LoraNode, SlotValues, build_graph
+from gpu_runner.protocol.workflows.slots import filled_slots
 
 
 class MissingModel(ValueError):
@@ -69,7 +70,8 @@ def graph_of(
         "filename_prefix": prefix,
     }
     values |= {"init_images": uploaded.init, "inpaint.mask": uploaded.mask}
-    used = {slot: value for slot, value in values.items() if slot in workflow.slots}
+    filled = filled_slots(workflow, request)
+    used = {slot: value for slot, value in values.items() if slot in filled}
     slot_values = SlotValues(
         values=used,
         loras=tuple(
@@ -124,7 +126,7 @@ def _names(run_request: RunRequest, workflow: Workflow, inventory: ServerInvento
         "sampler": node_names.SAMPLERS.get(request.sampler),
         "scheduler": node_names.scheduler(request.sampler, request.scheduler),
     }
-    if "checkpoint" in workflow.slots:
+    if "checkpoint" in workflow.slots and run_request.checkpoint is not None:
         values["checkpoint"] = _found(inventory, run_request.checkpoint_file, request.checkpoint)
     if hires := request.hires:
         sampler = hires.sampler or request.sampler

@@ -14,7 +14,7 @@ from access.models import BusinessSource
 from gpu_runner.protocol import GenerationRequest, ModelName
 from gpu_runner.protocol.families.registry import DRAWN
 from gpu_runner.protocol.workflows.requirements import checkpoint_folder
-from jobs.errors import Refused, UnknownModel, Unsupported
+from jobs.errors import ModelNotAllowed, Refused, UnknownModel, Unsupported
 from jobs.models import Backend
 from models_registry.architectures import misfit
 from models_registry.errors import ModelNotFound, ModelUnusable
@@ -112,6 +112,7 @@ def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution
 
     Raises Refused if a name is unknown, not allowed for the source, or of an incompatible model family.
     """
+    _must_allow_its_files(models)
     if not models.checkpoint_kind:
         others = {name.key: _fitting(models, name, None) for name in _names(request, models.backend)}
         return Resolution(_main_model(models), others, is_from_template=True)
@@ -169,6 +170,19 @@ def _checkpoint(models: ModelResolver, request: GenerationRequest) -> ModelFile:
     """Find the checkpoint. The family is checked for the pipeline only; ComfyUI depends on the workflow."""
     checkpoint = _found(models, ModelName("checkpoint", request.checkpoint))
     return _drawable(checkpoint) if models.backend == Backend.PIPELINE else checkpoint
+
+
+def _must_allow_its_files(models: ModelResolver) -> None:
+    """Raise ModelNotAllowed if a file that a template names is disabled, or not for this source."""
+    if models.template is None:
+        return
+    paths = [use.path for use in models.template.needs.files if use.path]
+    rows = ModelFile.objects.filter(path__in=paths)
+    allowed = rows.filter(enabled=True).allowed_for(models.source)
+    if refused := rows.exclude(pk__in=allowed.values("pk")).only("name", "kind").first():
+        words = {"template": models.template.name, "name": refused.name, "source": models.source.name}
+        message = _("The workflow %(template)s uses %(name)s, which %(source)s may not use.")
+        raise ModelNotAllowed(message % words, field=None)
 
 
 def _main_model(models: ModelResolver) -> ModelFile | None:

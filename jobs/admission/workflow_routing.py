@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from gpu_runner.protocol.workflows.capabilities import unsupported_fields
-from gpu_runner.protocol.workflows.default_purpose import purpose_of
+from access.models import BusinessSource
+from gpu_runner.protocol.workflows.capabilities import unsupported_fields, without_ignorable
+from gpu_runner.protocol.workflows.default_purpose import purpose_of, purposes_of
 from jobs.errors import Refused, Unsupported
 from jobs.execution import back_off, runner_inventory
 from jobs.execution.runner_inventory import ServerInventory
 from jobs.models import Backend, Runner
 from models_registry.models import WorkflowRule, WorkflowTemplate
+from models_registry.workflow_templates import WithoutSlot
 
 from .submission import Submission
 
@@ -22,12 +25,33 @@ def routed(submission: Submission) -> Submission:
     """Return the submission with its backend and, for ComfyUI, its workflow template. Raises Refused."""
     if submission.workflow is not None or submission.files is not None:
         return submission
-    template = template_by_rule(submission.dialect, submission.operation, submission.styles)
+    rule = _matching_rule(submission)
+    template = rule.template if rule else None
     if template is None and submission.backend == Backend.COMFYUI:
         template = _default(submission)
     if template is None:
         return submission
-    return replace(submission, backend=Backend.COMFYUI, workflow=template)
+    submission = replace(submission, backend=Backend.COMFYUI, workflow=template)
+    if rule and rule.model and "checkpoint" not in template.slots:  # the name has chosen the template
+        unnamed = submission.request.model_copy(update={"checkpoint": ""})
+        submission = replace(submission, request=unnamed)
+    return _without_ignored(submission, template)
+
+
+def _without_ignored(submission: Submission, template: WorkflowTemplate) -> Submission:
+    """Drop the fields that the template ignores, so that admission, quote and runner see the same request."""
+    if template.without_slot == WithoutSlot.REFUSE:
+        return submission
+    try:
+        request, ignored = without_ignorable(submission.request, template.workflow())
+    except ValueError:  # an invalid template, which is refused later
+        return submission
+    note = submission.note
+    if ignored and template.without_slot == WithoutSlot.NOTE:
+        values = {"template": template.name, "fields": ", ".join(one.field for one in ignored)}
+        told = _("The workflow %(template)s ignores %(fields)s.") % values
+        note = "; ".join(filter(None, [note, told]))
+    return replace(submission, request=request, note=note)
 
 
 def check(submission: Submission) -> None:
@@ -47,20 +71,48 @@ def every(submission: Submission) -> Iterator[Refused]:
     yield from _nowhere(submission, template)
 
 
-def template_by_rule(dialect: str, operation: str, styles: Iterable[str]) -> WorkflowTemplate | None:
-    """Template of the most specific matching rule: style outranks operation, operation outranks dialect."""
-    rules = WorkflowRule.objects.filter(
+def template_by_rule(
+    dialect: str, operation: str, styles: Iterable[str], source: BusinessSource
+) -> WorkflowTemplate | None:
+    """Template that a rule names for requests of this dialect and operation, before they are read in full."""
+    rules = _rules(source, dialect, operation, styles).filter(purpose="", model="")
+    rule = _most_specific(rules)
+    return rule.template if rule else None
+
+
+def _matching_rule(submission: Submission) -> WorkflowRule | None:
+    rules = _rules(submission.source, submission.dialect, submission.operation, submission.styles)
+    request = submission.request
+    rules = rules.filter(
+        purpose__in=["", *purposes_of(request)], model__in={"", _storable(request.checkpoint)}
+    )
+    return _most_specific(rules)
+
+
+def _rules(
+    source: BusinessSource, dialect: str, operation: str, styles: Iterable[str]
+) -> QuerySet[WorkflowRule]:
+    return WorkflowRule.objects.filter(
+        Q(source=None) | Q(source=source),
         dialect__in=["", dialect],
         operation__in=["", operation],
-        style__in=["", *(style for style in styles if "\0" not in style)],
+        style__in=["", *(style for style in styles if _storable(style))],
         template__enabled=True,
     )
-    # Do not load the templates here: their graphs are large, and few requests match a rule.
+
+
+def _storable(text: str) -> str:
+    return "" if "\0" in text else text
+
+
+def _most_specific(rules: QuerySet[WorkflowRule]) -> WorkflowRule | None:
+    """What a request asks for outranks how it came: style, model, purpose, operation, source, dialect."""
+    # The templates are loaded for one rule only: their graphs are large, and few requests match a rule.
+    parts = ("style", "model", "purpose", "operation", "source_id", "dialect")
     ranked = sorted(
-        rules.order_by("pk").values_list("style", "operation", "dialect", "template"),
-        key=lambda rule: [bool(part) for part in rule[:3]],
+        rules.order_by("pk").values_list(*parts, "pk"), key=lambda rule: [bool(part) for part in rule[:-1]]
     )
-    return WorkflowTemplate.objects.filter(pk=ranked[-1][3]).first() if ranked else None
+    return WorkflowRule.objects.select_related("template").get(pk=ranked[-1][-1]) if ranked else None
 
 
 def _default(submission: Submission) -> WorkflowTemplate:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from .option_meanings import OPTIONS
+
 PROMPT = _("What the image shows.")
 NEGATIVE = _("What the image is not to show.")
 STEPS = _("Number of sampling steps.")
@@ -38,6 +40,7 @@ STYLES = _("Prompt styles of the registry.")
 MARK = _("Visible text on the image.")
 
 MEANINGS: dict[str, Promise] = {
+    **OPTIONS,
     **dict.fromkeys(("prompt", "positive_prompt", "custom_prompt", "text"), PROMPT),
     **dict.fromkeys(("negative_prompt", "negativePrompt", "u_prompt"), NEGATIVE),
     **dict.fromkeys(("steps", "num_inference_steps", "ddim_steps"), STEPS),

@@ -29,7 +29,7 @@ def _rows(schema: dict[str, Any], known: dict[str, Any], prefix: str, depth: int
     for name, given in schema.get("properties", {}).items():
         field = _resolved(given, known)
         path = prefix + name
-        meaning = meaning_of(path) or _first_line(given.get("description", ""))
+        meaning = meaning_of(path) or _first_line(given.get("description") or field.get("description", ""))
         yield FieldRow(path, _type(field, known), name in required, _default(given), _allowed(field), meaning)
         nested, suffix = _nested(field, known)
         if nested and depth < MAX_DEPTH:

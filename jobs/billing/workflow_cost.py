@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from gpu_runner.protocol import Done, GenerationRequest
 from gpu_runner.protocol.step_count import count_evaluations
+from gpu_runner.protocol.workflows.slots import filled_slots
 from gpu_runner.protocol.workflows.work import work_of
 from models_registry.models import WorkflowTemplate
 
@@ -29,7 +30,8 @@ def planned(request: GenerationRequest, template: WorkflowTemplate, multiplier: 
 
 def _work_per_image(request: GenerationRequest, template: WorkflowTemplate) -> tuple[int, Decimal]:
     """Steps of one image, and steps times pixels."""
-    graph = work_of(template.workflow())
+    workflow = template.workflow()
+    graph = work_of(workflow, filled_slots(workflow, request))
     steps = template.cost_steps or graph.steps
     pixels = int(template.cost_megapixels * 1_000_000) if template.cost_megapixels else graph.pixels
     passes = count_evaluations(request)

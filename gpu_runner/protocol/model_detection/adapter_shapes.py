@@ -126,7 +126,7 @@ def fits(requirement: Requirement, weight: Shape) -> bool:
         return False
     if "factors" in requirement and requirement["factors"] not in (outputs, inputs):
         return False
-    if "mixed" in requirement and not _mixes(*requirement["mixed"], weight):
+    if "mixed" in requirement and not _mixes(weight, *requirement["mixed"]):
         return False
     if "magnitude" in requirement:
         shape = requirement["magnitude"]
@@ -146,7 +146,7 @@ def _has_elements(delta: list[int], weight: Shape) -> bool:
     return delta[0] == weight[0] and prod(delta) == prod(weight)  # 1x1 convolutions may be linear layers
 
 
-def _mixes(a1: list[int], a2: list[int], b1: list[int], b2: list[int], weight: Shape) -> bool:
+def _mixes(weight: Shape, a1: list[int], a2: list[int], b1: list[int], b2: list[int]) -> bool:
     """GLoRA: W A + B, with the factors in one of two orders."""
     inputs, elements = weight[1] if len(weight) > 1 else 0, prod(weight)
     if (a1[0], a2[1]) == (inputs, inputs):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from gpu_runner.protocol import upscaler_catalog
+from gpu_runner.protocol import sampler_catalog, upscaler_catalog
 from gpu_runner.protocol.generation_request import GenerationRequest
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.passes import Hires, Inpaint
@@ -68,6 +68,8 @@ def unsupported_fields(request: GenerationRequest, workflow: Workflow) -> Iterat
     for name in _non_default_fields(request):
         if name == "subseed" and not request.subseed_strength:
             continue  # dialects choose a random subseed, which has no effect at strength 0
+        if name == "eta" and request.eta == sampler_catalog.sampler(request.sampler).default_eta:
+            continue  # A1111's clients always ask for the default, which is ComfyUI's, too
         if name in HANDLED_OUTSIDE_GRAPH or name in slots:
             continue
         if "init_images" in slots and name in HANDLED_ON_IMAGES:
@@ -86,6 +88,47 @@ def unsupported_fields(request: GenerationRequest, workflow: Workflow) -> Iterat
     if request.controls and CONTROLS in slots:
         for unit in request.controls:
             yield from _unsupported_in_unit(unit)
+
+
+# A template may ignore these where it has no slot for them: they say how to draw, not what.
+IGNORABLE = frozenset(
+    {
+        *(
+            "checkpoint",
+            "vae",
+            "negative_prompt",
+            "num_inference_steps",
+            "guidance_scale",
+            "sampler",
+            "scheduler",
+        ),
+        *(
+            "clip_skip",
+            "seed",
+            "width",
+            "height",
+            "strength",
+            "eta",
+            "emphasis",
+            "subseed_strength",
+            "s_churn",
+        ),
+    }
+)
+
+
+def without_ignorable(
+    request: GenerationRequest, workflow: Workflow
+) -> tuple[GenerationRequest, list[UnsupportedField]]:
+    """Return the request with the defaults of fields that the template may ignore, and these fields."""
+    ignored = [found for found in unsupported_fields(request, workflow) if found.field in IGNORABLE]
+    fields = type(request).model_fields
+    changes = {
+        found.field: fields[found.field].get_default(call_default_factory=True)
+        for found in ignored
+        if found.field not in workflow.slots
+    }
+    return request.model_copy(update=changes), [found for found in ignored if found.field in changes]
 
 
 def _non_default_fields(part: BaseModel) -> Iterator[str]:

@@ -13,3 +13,13 @@ def purpose_of(request: GenerationRequest) -> str:
     if request.task == "txt2img" and request.hires:
         return "hires_upscaler" if upscaler_catalog.file_of(request.hires.upscaler) else "hires"
     return request.task
+
+
+def purposes_of(request: GenerationRequest) -> set[str]:
+    """Return all purposes by which a rule can name the request: hires with an upscaler is hires, too."""
+    purposes = {purpose_of(request)}
+    if request.hires:
+        purposes.add("hires")
+    if request.controls:
+        purposes.add("controlnet")
+    return purposes

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from gpu_runner.protocol.generation_request import GenerationRequest
+
 from .template import FILENAME_PREFIX, Target, Workflow, links
 
 Kind = Literal["value", "output", "pair"]
@@ -40,16 +42,44 @@ LORAS, VAE, CONTROLS = "loras", "vae", "controls"
 SLOTS = (*VALUES, LORAS, VAE, CONTROLS)
 
 
-def read(name: str, graph: Any, slots: Any) -> Workflow:
+# Slots whose request field has a default, so that it can be seen whether a client asks for another value.
+WITH_DEFAULT = frozenset(
+    {
+        "checkpoint",
+        "negative_prompt",
+        "num_inference_steps",
+        "guidance_scale",
+        "sampler",
+        "scheduler",
+        "strength",
+        "width",
+        "height",
+        "clip_skip",
+    }
+)
+
+
+def read(name: str, graph: Any, slots: Any, if_asked: Any = ()) -> Workflow:
     """Parse and validate a template. Raises ValueError with a message for operators."""
     try:
-        workflow = Workflow(name=name, graph=graph, slots=slots)
+        workflow = Workflow(name=name, graph=graph, slots=slots, if_asked=if_asked)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     if problem := next(problems(workflow), None):
         raise ValueError(problem)
     return workflow
+
+
+def filled_slots(workflow: Workflow, request: GenerationRequest) -> set[str]:
+    """Return the slots that the request fills in; the others keep the value of the graph."""
+    fields = GenerationRequest.model_fields
+    unasked = {
+        slot
+        for slot in workflow.if_asked
+        if slot in fields and getattr(request, slot) == fields[slot].get_default(call_default_factory=True)
+    }
+    return workflow.slots.keys() - unasked
 
 
 def problems(workflow: Workflow) -> Iterator[str]:
@@ -60,6 +90,9 @@ def problems(workflow: Workflow) -> Iterator[str]:
             yield f"unknown slot {slot}; slots are {', '.join(SLOTS)}"
         else:
             yield from _target_problems(workflow, slot)
+    for slot in workflow.if_asked:
+        if slot not in workflow.slots or slot not in WITH_DEFAULT:
+            yield f"if_asked: {slot} must be one of the template's slots {', '.join(sorted(WITH_DEFAULT))}"
     if len(workflow.slots.get(FILENAME_PREFIX, ())) != 1:
         yield f"the slot {FILENAME_PREFIX} must name exactly one input, that of the node that saves the image"
 

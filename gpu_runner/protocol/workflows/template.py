@@ -53,6 +53,8 @@ class Workflow(StrictModel):
     name: Text
     graph: dict[Text, Node] = Field(min_length=1, max_length=500)
     slots: dict[Text, tuple[Text, ...]] = Field(max_length=100)
+    # Slots that keep the graph's value where the request has its default.
+    if_asked: tuple[Text, ...] = Field(default=(), max_length=100)
 
     @field_validator("slots", mode="before")
     @classmethod

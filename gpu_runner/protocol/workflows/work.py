@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 from .template import Workflow, is_link
@@ -17,13 +18,13 @@ class GraphWork(NamedTuple):
     pixels: int | None
 
 
-def work_of(workflow: Workflow) -> GraphWork:
-    """Return the work per image, read from the constants of the graph where no slot fills it in."""
-    return GraphWork(_steps(workflow), _pixels(workflow))
+def work_of(workflow: Workflow, filled: Container[str]) -> GraphWork:
+    """Return the work per image, read from the constants of the graph where the request fills in no slot."""
+    return GraphWork(_steps(workflow, filled), _pixels(workflow, filled))
 
 
-def _steps(workflow: Workflow) -> int | None:
-    if "num_inference_steps" in workflow.slots:
+def _steps(workflow: Workflow, filled: Container[str]) -> int | None:
+    if "num_inference_steps" in filled:
         return None
     graph = {key: node.model_dump() for key, node in workflow.graph.items()}
     constants = [node["inputs"].get("steps") for node in graph.values() if "steps" in node["inputs"]]
@@ -31,8 +32,8 @@ def _steps(workflow: Workflow) -> int | None:
     return sum(counts) or 1
 
 
-def _pixels(workflow: Workflow) -> int | None:
-    if {"width", "init_images"} & workflow.slots.keys():
+def _pixels(workflow: Workflow, filled: Container[str]) -> int | None:
+    if "width" in filled or "height" in filled or "init_images" in filled:
         return None
     for node in workflow.graph.values():
         width, height = node.inputs.get("width"), node.inputs.get("height")

@@ -21,7 +21,7 @@ def infotext(job: Job, request: GenerationRequest, index: int, regions_left_out:
     lines = [request.prompt]
     if request.negative_prompt:
         lines.append(f"Negative prompt: {request.negative_prompt}")
-    parameters = _parameters(job, request, index) | workflow_fields.pairs(job.workflow)
+    parameters = _parameters(job, request, index) | workflow_fields.pairs(job.workflow, request)
     if regions_left_out:
         parameters["ADetailer regions left out"] = regions_left_out
     lines.append(", ".join(_pair(key, value) for key, value in parameters.items() if value is not None))

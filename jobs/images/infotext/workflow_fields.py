@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.workflows.slots import filled_slots
 from models_registry.models import WorkflowTemplate
 
 SLOTS_BY_FIELD = {
@@ -18,14 +20,13 @@ SLOTS_BY_FIELD = {
 }
 
 
-def pairs(template: WorkflowTemplate | None) -> dict[str, object]:
+def pairs(template: WorkflowTemplate | None, request: GenerationRequest) -> dict[str, object]:
     """Changes to the fields of a request. None removes a field."""
     if template is None:
         return {}
+    filled = filled_slots(template.workflow(), request)
     changes: dict[str, object] = {
-        field: None
-        for field, slots in SLOTS_BY_FIELD.items()
-        if not any(slot in template.slots for slot in slots)
+        field: None for field, slots in SLOTS_BY_FIELD.items() if not any(slot in filled for slot in slots)
     }
     needs = template.needs
     changes["Workflow"] = template.name

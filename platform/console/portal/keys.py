@@ -82,9 +82,8 @@ def callback_secret(request: HttpRequest) -> HttpResponse:
         title = _("Secret of the callbacks of %(source)s") % {"source": source}
         return action_page(request, title, _("Issue the secret"), text=text)
     secret = CallbackSecret.issue(source)
-    LogEntry.objects.log_actions(
-        request.user.pk, [source], CHANGE, "callback secret issued", single_object=True
-    )
+    user_id = int(request.user.pk or 0)  # the page requires a signed-in user
+    LogEntry.objects.log_actions(user_id, [source], CHANGE, "callback secret issued", single_object=True)
     context = page_context(request, _("Secret of the callbacks of %(source)s") % {"source": source}, source)
     return render(
         request, "admin/portal/callback_secret.html", context | {"secret": secret, "signature": SIGNATURE}

@@ -39,7 +39,7 @@ class WorkflowTemplateAdmin(ConsoleAdmin):
     list_filter = ["enabled", "purpose"]
     search_fields = ["name"]
     fieldsets = [
-        (None, {"fields": ["name", "enabled", "purpose", "graph", "slots"]}),
+        (None, {"fields": ["name", "enabled", "purpose", "graph", "slots", "without_slot", "if_asked"]}),
         (gettext_lazy("Cost"), {"fields": COST}),
     ]
     actions = ["check_on_runners"]

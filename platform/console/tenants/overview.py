@@ -90,25 +90,26 @@ def _sums(source: BusinessSource, first: date) -> Any:
 def overview(request: HttpRequest, source: BusinessSource) -> dict[str, Any]:
     """Template context of the overview, with the figures that the user may see."""
     days = days_of(source)
-    jobs, failed = (sum(getattr(day, name) for day in days) for name in ("jobs", "failed"))
-    charts = [
-        _chart(_("Jobs"), f"{jobs:,}", days, [(_("ended"), "jobs", PRIMARY)]),
-        _chart(_("Failures"), _share(failed, jobs), days, [(_("failed or expired"), "failed", RED)]),
-        _chart(
-            _("Mean latency in seconds"),
-            _mean(days),
-            days,
-            [(_("wait"), "wait_s", AMBER), (_("execution"), "run_s", PRIMARY)],
-            stacked=True,
-        ),
-    ]
-    if request.user.has_perm(VIEW_COSTS):
-        cost = sum((day.cost for day in days), Decimal(0))
-        charts.insert(1, _chart(_("Cost units"), f"{cost:,.2f}", days, [(_("cost"), "cost", PRIMARY)]))
-    context: dict[str, Any] = {"charts": charts}
+    context: dict[str, Any] = {
+        "charts": _charts(days, sees_costs=request.user.has_perm(VIEW_COSTS)),
+        "is_idle": not any(day.jobs for day in days),
+    }
     if request.user.has_perm("access.add_accesskey") and not AccessKey.objects.filter(source=source).exists():
         context["new_key_url"] = reverse("admin:access_businesssource_new_key", args=[source.pk])
     return context
+
+
+def _charts(days: list[Day], *, sees_costs: bool) -> list[dict[str, Any]]:
+    jobs, failed = (sum(getattr(day, name) for day in days) for name in ("jobs", "failed"))
+    cost = sum((day.cost for day in days), Decimal(0))
+    costs = _chart(_("Cost units"), f"{cost:,.2f}", days, [(_("cost"), "cost", PRIMARY)])
+    latency = [(_("wait"), "wait_s", AMBER), (_("execution"), "run_s", PRIMARY)]
+    return [
+        _chart(_("Jobs"), f"{jobs:,}", days, [(_("ended"), "jobs", PRIMARY)]),
+        *([costs] if sees_costs else []),
+        _chart(_("Failures"), _share(failed, jobs), days, [(_("failed or expired"), "failed", RED)]),
+        _chart(_("Mean latency in seconds"), _mean(days), days, latency, stacked=True),
+    ]
 
 
 def _share(part: int, whole: int) -> str:
@@ -132,7 +133,7 @@ def _chart(
         }
         for label, name, color in series
     ]
-    options = json.loads(OPTIONS)
+    options = json.loads(OPTIONS) | {"animation": False}
     if stacked:
         options["plugins"]["legend"] = {"display": True, "labels": {"color": "#6b7280", "boxWidth": 10}}
         for axis in options["scales"].values():

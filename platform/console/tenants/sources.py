@@ -41,10 +41,15 @@ def _show_once(request: HttpRequest, secrets: list[tuple[BusinessSource, str, st
 class KeyInline(TenantRestrictions, LabeledInline):
     model = AccessKey
     tenant_fields = ("note",)
-    fields = ["key_id", "note", "enabled", "expires_at", "last_used_at"]
-    readonly_fields = ["key_id", "last_used_at"]
+    fields = ["key_link", "note", "enabled", "expires_at", "last_used_at"]
+    readonly_fields = ["key_link", "last_used_at"]
     extra = 0
-    show_change_link = True
+    hide_title = True
+
+    @display(description=_("key id"))
+    def key_link(self, key: AccessKey) -> SafeString:
+        url = reverse("admin:access_accesskey_change", args=[key.pk])
+        return format_html('<a class="text-link" href="{}">{}</a>', url, key.key_id)
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False  # keys are created by an action, which can show the secret

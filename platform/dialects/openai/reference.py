@@ -17,7 +17,7 @@ from jobs.api_reference.refusals import (
 )
 from jobs.api_reference.schema_fields import rows_of
 
-from .request.fields import EditFields, GenerationFields, VariationFields
+from .request.fields import EditFields, GenerationFields, ImageFields, VariationFields
 
 QUOTA, RATE, FORBIDDEN_CODE = "insufficient_quota", "rate_limit_exceeded", "permission_error"
 REFUSED = {
@@ -31,7 +31,7 @@ REFUSED = {
     "text_model_failed": (503, "text_model_failed"),
     "unknown_model": (404, "model_not_found"),
 }
-TABLES = {
+TABLES: dict[str, type[ImageFields]] = {
     "generations": GenerationFields,
     "edits": EditFields,
     "variations": VariationFields,

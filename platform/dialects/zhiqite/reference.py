@@ -76,7 +76,7 @@ def reference(context: Context) -> Reference:
             f"{ROOT}/sd/v2/text2image",
             body,
             Scheme.HEADERS,
-            Result(Form.URL, ("data", "differentialImageRspList", 0, "img_url")),
+            Result(Form.URL, ("data", "differentialImageRspList", 0, "image_url")),
             Wait(
                 ("data", "status"),
                 (str(QUEUED), str(RUNNING)),

@@ -189,7 +189,10 @@ OPERATOR_FIELDS = {
     "models_registry.stylepreset": STYLE_PRESET,
     "models_registry.workflowtemplate": {
         "WorkflowRule.dialect",
+        "WorkflowRule.model",
         "WorkflowRule.operation",
+        "WorkflowRule.purpose",
+        "WorkflowRule.source",
         "WorkflowRule.style",
         "cached_share",
         "cost_factor",
@@ -199,9 +202,11 @@ OPERATOR_FIELDS = {
         "cost_steps",
         "enabled",
         "graph",
+        "if_asked",
         "name",
         "purpose",
         "slots",
+        "without_slot",
     },
 }
 OPERATOR_FIELDS |= {
@@ -269,7 +274,7 @@ UNBOUND_FIELDS = {
     "finance": {},
     "operator": OPERATOR_FIELDS,
     "admin": ADMIN_FIELDS,
-    "tenant": {},
+    "tenant": {"access.accesskey": {"note"}},
 }
 
 

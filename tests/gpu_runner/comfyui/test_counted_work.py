@@ -92,8 +92,9 @@ def test_progress_that_is_no_number_of_steps_is_ignored(value):
 
 def test_work_that_no_slot_fills_in_is_read_from_the_graph():
     own = slots.read("flux", flux(), {"prompt": "6.text", "filename_prefix": "9.filename_prefix"})
-    assert work_of(own) == GraphWork(8, 1024 * 1024)
-    assert work_of(shipped_workflow("hires")) == GraphWork(None, None)
+    assert work_of(own, own.slots) == GraphWork(8, 1024 * 1024)
+    hires = shipped_workflow("hires")
+    assert work_of(hires, hires.slots) == GraphWork(None, None)
     linked = flux(node_17={"steps": ["40", 0]})
     linked["40"] = {"class_type": "PrimitiveInt", "inputs": {"value": 12}}
-    assert work_of(slots.read("linked", linked, FLUX_SLOTS)).steps == 12
+    assert work_of(slots.read("linked", linked, FLUX_SLOTS), FLUX_SLOTS).steps == 12

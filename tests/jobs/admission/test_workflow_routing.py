@@ -4,8 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.passes import Hires
+from gpu_runner.protocol.request_parts.values import InputImage
 from jobs.admission.admit import admit
-from jobs.errors import UnknownModel, Unsupported
+from jobs.admission.workflow_routing import routed
+from jobs.errors import ModelNotAllowed, UnknownModel, Unsupported
 from jobs.execution import lifecycle
 from jobs.execution.runner_monitor import RunnerWatch
 from jobs.models import Backend, Runner, State
@@ -16,10 +20,12 @@ from models_registry.models import Kind, ModelFile, WorkflowRule, WorkflowTempla
 from models_registry.selectors import resolve
 from tests.support.comfyui_double import Double
 from tests.support.comfyui_jobs import Adapter
+from tests.support.comfyui_templates import FLUX_SLOTS, flux
 from tests.support.fake_runner import TOKEN
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 NAME = "comfyui-1"
+UNITS = (ControlUnit(model="lineart", image=InputImage(sha256="0" * 64)),)
 
 
 @pytest.fixture
@@ -170,6 +176,60 @@ def test_most_specific_rule_wins(comfyui, submission, own_template):
     WorkflowRule.objects.create(template=own_template, style="pastel")
     assert admit(submission(styles=("pastel",))).workflow == own_template
     assert admit(submission()).workflow == general
+
+
+@pytest.mark.parametrize(
+    ("rule", "matching", "other"),
+    [
+        ({"purpose": "hires"}, {"hires": Hires(width=128, height=128)}, {}),
+        ({"purpose": "txt2img"}, {}, {"hires": Hires(width=128, height=128)}),
+        ({"purpose": "controlnet"}, {"controls": UNITS}, {}),
+        ({"model": "fast"}, {"checkpoint": "fast"}, {"checkpoint": "shapes"}),
+    ],
+    ids=["hires", "plain", "controlnet", "model"],
+)
+def test_rule_by_purpose_or_model_takes_only_such_requests(
+    workflow_templates, submission, own_template, rule, matching, other
+):
+    WorkflowRule.objects.create(template=own_template, dialect="a1111", **rule)
+    assert routed(submission(**matching)).workflow == own_template
+    assert routed(submission(**other)).backend == Backend.PIPELINE
+
+
+def test_rule_of_a_source_takes_requests_of_no_other_one(
+    workflow_templates, submission, own_template, source, other_source
+):
+    WorkflowRule.objects.create(template=own_template, source=other_source)
+    assert routed(submission()).backend == Backend.PIPELINE
+    assert routed(submission(source=other_source)).workflow == own_template
+
+
+def test_name_that_chose_the_template_is_not_asked_of_its_graph(workflow_templates, submission):
+    template = WorkflowTemplate.objects.create(name="flux", graph=flux(), slots=FLUX_SLOTS)
+    WorkflowRule.objects.create(template=template, model="flux-dev")
+    assert routed(submission(checkpoint="flux-dev")).request.checkpoint == ""
+
+
+@pytest.mark.parametrize(
+    ("policy", "note"), [("note", "The workflow flux ignores guidance_scale."), ("ignore", "")]
+)
+def test_values_without_a_slot_are_ignored_as_the_template_says(workflow_templates, submission, policy, note):
+    template = WorkflowTemplate.objects.create(
+        name="flux", graph=flux(), slots=FLUX_SLOTS, without_slot=policy
+    )
+    WorkflowRule.objects.create(template=template)
+    found = routed(submission(guidance_scale=4.0))
+    assert (found.request.guidance_scale, found.note) == (7.0, note)
+
+
+def test_file_of_a_template_that_the_source_may_not_use_is_refused(comfyui, submission, other_source):
+    template = WorkflowTemplate.objects.create(name="flux", graph=flux(), slots=FLUX_SLOTS)
+    WorkflowRule.objects.create(template=template)
+    assert admit(submission()).workflow == template
+    file = ModelFile.objects.get(path="text_encoders/t5xxl.safetensors")
+    file.allowed_sources.set([other_source])
+    with pytest.raises(ModelNotAllowed, match="t5xxl"):
+        admit(submission())
 
 
 def test_request_without_a_matching_rule_uses_the_pipeline(comfyui, submission, own_template):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from access.models import AccessKey
+from dialects.a1111.authentication import DIALECT
 from gpu_runner.protocol.preprocessor_catalog import MODULES, Module
 from models_registry.models import Kind
 from models_registry.selectors import list_for
@@ -38,7 +39,7 @@ TYPES: dict[str, tuple[str, ...]] = {
 
 
 def model_titles(key: AccessKey) -> list[str]:
-    return [file.control_title for file in list_for(Kind.CONTROLNET, key.source)]
+    return [file.control_title for file in list_for(Kind.CONTROLNET, key.source, dialect=DIALECT)]
 
 
 def module_list(*, labels: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
+from dialects.a1111.authentication import DIALECT
 from dialects.a1111.errors import Location, Unprocessable, path_of
 from dialects.a1111.options.options import EffectiveOptions
 from dialects.a1111.schema import images
@@ -136,7 +137,7 @@ def _model(name: str, source: BusinessSource, location: Location) -> str:
     field_location = (*location, "model")
     if name.strip().lower() in NO_MODEL:
         raise Unprocessable.at(field_location, _("the unit has no ControlNet model"), "value_error.missing")
-    file = control_model(name, source)
+    file = control_model(name, source, dialect=DIALECT)
     if file is None:
         message = control_model_problem(name, source) or _("ControlNet model not found: %s") % name
         raise Unprocessable.at(field_location, message, "value_error.unknown_model")

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from access.models import AccessKey
+from dialects.a1111.authentication import DIALECT
 from dialects.a1111.errors import Invalid, InvalidItems, Location, Unprocessable, WireError, model_not_found
 from dialects.a1111.models import KeyOptions
 from gpu_runner.protocol import MAX_SEED, MIN_SEED, Emphasis
@@ -163,7 +164,7 @@ def _check_range(value: float, minimum: float, maximum: float) -> None:
 
 def _checkpoint_or_none(name: Any, key: AccessKey) -> ModelFile | None:
     try:
-        return resolve(Kind.CHECKPOINT, str(name or ""), key.source)
+        return resolve(Kind.CHECKPOINT, str(name or ""), key.source, dialect=DIALECT)
     except ModelNotFound:
         return None
 
@@ -198,7 +199,7 @@ class EffectiveOptions:
     def _without_unknown_checkpoint(self, key: AccessKey, overrides: dict[str, Any]) -> dict[str, Any]:
         name = overrides.get(CHECKPOINT)
         try:
-            if name is None or resolve(Kind.CHECKPOINT, str(name or ""), key.source):
+            if name is None or resolve(Kind.CHECKPOINT, str(name or ""), key.source, dialect=DIALECT):
                 return overrides
         except ModelUnusable as error:
             raise Unprocessable.unsupported((*OVERRIDES, CHECKPOINT), str(error)) from error

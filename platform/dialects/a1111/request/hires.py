@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from access.models import BusinessSource
+from dialects.a1111.authentication import DIALECT
 from dialects.a1111.errors import WireError
 from dialects.a1111.options.options import EffectiveOptions
 from gpu_runner.protocol import sampler_catalog, upscaler_catalog
@@ -85,7 +86,7 @@ def _upscaler(name: str | None, source: BusinessSource) -> str:
     if name and not upscaler_catalog.file_of(name):
         return name
     try:
-        return resolve(Kind.UPSCALER, name or "\0", source).name
+        return resolve(Kind.UPSCALER, name or "\0", source, dialect=DIALECT).name
     except ModelNotFound:
         raise WireError(500, error="Exception", errors=f"could not find upscaler named {name}") from None
 

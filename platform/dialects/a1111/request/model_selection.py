@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
+from dialects.a1111.authentication import DIALECT
 from dialects.a1111.errors import Unprocessable, WireError
 from dialects.a1111.options.options import OVERRIDES, EffectiveOptions
 from models_registry.errors import ModelNotFound, ModelUnusable
@@ -35,7 +36,7 @@ def _vae(settings: EffectiveOptions, source: BusinessSource) -> str:
     if name in CHECKPOINT_VAE:
         return ""
     try:
-        return resolve(Kind.VAE, name, source).name
+        return resolve(Kind.VAE, name, source, dialect=DIALECT).name
     except ModelUnusable as error:
         raise Unprocessable.unsupported((*OVERRIDES, "sd_vae"), str(error)) from error
     except ModelNotFound:
@@ -55,11 +56,13 @@ def _refiner(parameters: dict[str, Any], source: BusinessSource) -> dict[str, An
 def closest_checkpoint(name: str, source: BusinessSource) -> str:
     """Checkpoint of this name, or else the shortest title that contains it."""
     try:
-        return resolve(Kind.CHECKPOINT, name, source).name
+        return resolve(Kind.CHECKPOINT, name, source, dialect=DIALECT).name
     except ModelUnusable as error:
         raise WireError(422, detail=str(error)) from error
     except ModelNotFound:
-        containing = [file for file in list_for(Kind.CHECKPOINT, source) if name in file.title]
+        containing = [
+            file for file in list_for(Kind.CHECKPOINT, source, dialect=DIALECT) if name in file.title
+        ]
     if not containing:
         message = f"Could not find checkpoint with name {name}"
         raise WireError(500, error="Exception", errors=message)

@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
+from dialects.a1111.authentication import DIALECT
 from dialects.a1111.options.options import EffectiveOptions
 from gpu_runner.protocol.prompt.extra_networks import InvalidTag, Tag, extra_networks
 from models_registry.errors import ModelNotFound
@@ -54,7 +55,7 @@ class Prompts:
     def _uses(self, tags: Iterable[Tag]) -> Iterator[dict[str, Any]]:
         for tag in tags:
             try:
-                file = lora_file(tag, self._source)
+                file = lora_file(tag, self._source, dialect=DIALECT)
                 yield use_of(file, tag)
                 if file.left_out:
                     message = _("parts of <lora:%(name)s> are not used: %(parts)s")

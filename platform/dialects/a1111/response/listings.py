@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.models import AccessKey
+from dialects.a1111.authentication import DIALECT
 from dialects.a1111.base import A1111View
 from dialects.a1111.options.command_flags import FLAGS
 from dialects.a1111.options.options import current
@@ -43,7 +44,7 @@ class Refresh(A1111View):
 
 
 def sd_models(key: AccessKey) -> list[dict[str, Any]]:
-    return [_checkpoint(file) for file in list_for(Kind.CHECKPOINT, key.source)]
+    return [_checkpoint(file) for file in list_for(Kind.CHECKPOINT, key.source, dialect=DIALECT)]
 
 
 def _checkpoint(file: ModelFile) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def _checkpoint(file: ModelFile) -> dict[str, Any]:
 
 
 def vaes(key: AccessKey) -> list[dict[str, Any]]:
-    files = list_for(Kind.VAE, key.source)
+    files = list_for(Kind.VAE, key.source, dialect=DIALECT)
     return [{"model_name": PurePosixPath(file.path).name, "filename": file.path} for file in files]
 
 
@@ -70,14 +71,14 @@ def loras(key: AccessKey) -> list[dict[str, Any]]:
             "path": file.path,
             "metadata": file.metadata,
         }
-        for file in list_for(Kind.LORA, key.source)
+        for file in list_for(Kind.LORA, key.source, dialect=DIALECT)
     ]
 
 
 def embeddings(key: AccessKey) -> dict[str, dict[str, Any]]:
     """Embeddings. Skipped are those that cannot be read, and those of another family than the key's checkpoint."""
     family = _family(key)
-    usable = {file.name: file for file in list_for(Kind.EMBEDDING, key.source)}
+    usable = {file.name: file for file in list_for(Kind.EMBEDDING, key.source, dialect=DIALECT)}
     fitting = {name for name, file in usable.items() if file.family in (Family.UNKNOWN, family) or not family}
     others = [file for file in usable.values() if file.name not in fitting]
     return {
@@ -91,7 +92,9 @@ def embeddings(key: AccessKey) -> dict[str, dict[str, Any]]:
 def _family(key: AccessKey) -> str:
     """Family of the key's checkpoint; empty if it has none, or an unknown one."""
     try:
-        family = resolve(Kind.CHECKPOINT, str(current(key)["sd_model_checkpoint"] or ""), key.source).family
+        family = resolve(
+            Kind.CHECKPOINT, str(current(key)["sd_model_checkpoint"] or ""), key.source, dialect=DIALECT
+        ).family
     except ModelNotFound:
         return ""
     return "" if family == Family.UNKNOWN else family
@@ -123,7 +126,7 @@ def memory(key: AccessKey) -> dict[str, Any]:
 
 def upscalers(key: AccessKey) -> list[dict[str, Any]]:
     """Upscalers. ``None`` must be the first entry, because a client replaces the entry at that position."""
-    files = sorted(list_for(Kind.UPSCALER, key.source), key=lambda file: file.name.lower())
+    files = sorted(list_for(Kind.UPSCALER, key.source, dialect=DIALECT), key=lambda file: file.name.lower())
     built_in = [_upscaler(name, None) for name in BUILT_IN]
     return built_in + [_upscaler(file.name, file) for file in files]
 

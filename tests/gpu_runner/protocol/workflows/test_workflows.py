@@ -12,10 +12,11 @@ from gpu_runner.protocol.request_parts.outputs import Nsfw
 from gpu_runner.protocol.request_parts.passes import Hires, Inpaint, LoraUse, Refiner
 from gpu_runner.protocol.request_parts.values import InputImage
 from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check, slots
-from gpu_runner.protocol.workflows.capabilities import unsupported_fields
+from gpu_runner.protocol.workflows.capabilities import unsupported_fields, without_ignorable
 from gpu_runner.protocol.workflows.default_purpose import purpose_of
 from gpu_runner.protocol.workflows.template import Target
 from tests.gpu_runner.comfyui.conftest import shipped_workflow
+from tests.support.comfyui_templates import FLUX_SLOTS, flux
 
 IMAGE = InputImage(sha256="0" * 64)
 IMG2IMG = {"task": "img2img", "init_images": (IMAGE,)}
@@ -154,3 +155,58 @@ def test_both_formats_of_choice_inputs_are_parsed():
 def test_an_invalid_graph_is_rejected(graph):
     with pytest.raises(ValueError, match=r"."):
         slots.read("invalid", graph, {"filename_prefix": "1.a"})
+
+
+# What a template does with values that a client may not have meant ----------------------------------------------------
+
+
+def test_slot_that_is_filled_only_if_asked_keeps_the_graphs_value_for_a_default():
+    plain = shipped_workflow("txt2img")
+    own = slots.read("own", plain.model_dump()["graph"], plain.slots, ["guidance_scale", "sampler"])
+    assert "guidance_scale" not in slots.filled_slots(own, GenerationRequest())
+    assert "guidance_scale" in slots.filled_slots(own, GenerationRequest(guidance_scale=3.5))
+    assert "prompt" in slots.filled_slots(own, GenerationRequest())
+
+
+@pytest.mark.parametrize("slot", ["prompt", "controls", "steps"])
+def test_slot_without_a_default_cannot_be_filled_only_if_asked(slot):
+    plain = shipped_workflow("txt2img")
+    with pytest.raises(ValueError, match=f"if_asked: {slot}"):
+        slots.read("own", plain.model_dump()["graph"], plain.slots, [slot])
+
+
+def test_numbers_and_names_without_a_slot_can_be_ignored_but_no_image_and_no_second_pass():
+    workflow = slots.read("flux", flux(), FLUX_SLOTS)
+    request = GenerationRequest(
+        guidance_scale=4, negative_prompt="blue", sampler="DPM++ 2M", checkpoint="shapes", seed=3,
+        hires=Hires(width=1024, height=1024),
+    )  # fmt: skip
+    kept, ignored = without_ignorable(request, workflow)
+    assert {found.field for found in ignored} == {
+        "guidance_scale",
+        "negative_prompt",
+        "sampler",
+        "checkpoint",
+    }
+    assert (kept.guidance_scale, kept.negative_prompt, kept.checkpoint, kept.seed) == (7.0, "", "", 3)
+    assert {found.field for found in unsupported_fields(kept, workflow)} >= {"hires.width"}
+
+
+@pytest.mark.parametrize("sampler", ["Euler a", "DPM++ SDE", "DPM2 a", "DDIM"])
+def test_eta_that_is_the_samplers_own_is_no_request_for_another_one(sampler):
+    default = sampler_catalog.sampler(sampler).default_eta
+    assert unsupported(sampler=sampler, eta=default) == []
+    assert unsupported(sampler=sampler, eta=0.5) == ["eta"]
+
+
+@pytest.mark.parametrize(
+    ("class_type", "hint"),
+    [("PreviewImage", "use the node SaveImage"), ("SaveImageWebsocket", "use the node SaveImage")],
+)
+def test_output_node_that_saves_nothing_is_explained(class_type, hint):
+    graph = flux()
+    graph["9"] = {"class_type": class_type, "inputs": {"images": ["8", 0]}}
+    with pytest.raises(ValueError, match=hint):
+        slots.read("flux", graph, FLUX_SLOTS)
+    with pytest.raises(ValueError, match="must be the text input"):
+        slots.read("flux", graph, FLUX_SLOTS | {"filename_prefix": "9.images"})

@@ -55,7 +55,7 @@ class ComfyTextToImage(Tool):
         return (self.comfyTaskType,)
 
     def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
-        slots = self._template().slots
+        slots = self._template(source).slots
         for field, slot in SLOTS.items():
             if field in self.model_fields_set and slot not in slots:
                 values = {"field": field, "name": self.comfyTaskType}
@@ -68,8 +68,8 @@ class ComfyTextToImage(Tool):
             given["seed"] = common.seed(self.seed)
         return {"prompt": self.prompt, **{slot: given[slot] for slot in given if slot in slots}}
 
-    def _template(self) -> WorkflowTemplate:
-        template = template_by_rule(DIALECT, TOOL + TEXT_TO_IMAGE, self.styles)
+    def _template(self, source: BusinessSource) -> WorkflowTemplate:
+        template = template_by_rule(DIALECT, TOOL + TEXT_TO_IMAGE, self.styles, source)
         if template is None:
             message = _(
                 "comfyTaskType: no workflow template is assigned to %(name)s. An operator can add a template for"
