@@ -26,7 +26,6 @@ def fields(family, **values):
         ({"clip_skip": 2}, "clip_skip"),
         ({"tiling": True}, "tiling"),
         ({"s_churn": 1.0}, "s_churn"),
-        ({"loras": (LoraUse(name="a"),)}, "loras"),
         ({"refiner": Refiner(checkpoint="b", switch_at=0.5)}, "refiner"),
         ({"schedule_bend": SigmaOverrides(sigma_max=5)}, "schedule_bend"),
     ],
@@ -49,6 +48,11 @@ def test_a_negative_prompt_needs_guidance_by_it():
     assert fields("flux1", negative_prompt="a dog") == ["negative_prompt"]
     assert fields("flux1", negative_prompt=" ") == []
     assert fields("sd3", negative_prompt="a dog") == []
+
+
+def test_loras_are_for_the_families_that_take_them():
+    assert fields("qwen_image", loras=(LoraUse(name="a"),)) == ["loras"]
+    assert fields("z_image", loras=(LoraUse(name="a"),)) == []
 
 
 def test_embeddings_that_a_prompt_names_have_no_effect():
