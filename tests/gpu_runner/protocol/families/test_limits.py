@@ -3,7 +3,7 @@
 import pytest
 
 from gpu_runner.protocol import GenerationRequest, Hires
-from gpu_runner.protocol.families.limits import left_out, limits
+from gpu_runner.protocol.families.limits import cut_prompts, left_out, limits
 from gpu_runner.protocol.families.registry import FAMILIES
 from gpu_runner.protocol.request_parts.passes import LoraUse, Refiner
 from gpu_runner.protocol.request_parts.sampling import SigmaOverrides
@@ -59,3 +59,9 @@ def test_embeddings_that_a_prompt_names_have_no_effect():
     request = GenerationRequest(prompt="a cat", embeddings=("plum",), sgm_noise_multiplier=True)
     assert left_out(FAMILIES["z_image"], request) == ("embeddings", "sgm_noise_multiplier")
     assert left_out(FAMILIES["sd15"], request) == ()
+
+
+def test_a_prompt_beyond_the_window_of_a_language_model_is_cut():
+    request = GenerationRequest(prompt="word " * 505, negative_prompt="word " * 503)
+    assert cut_prompts(FAMILIES["z_image"], request) == ("prompt",)
+    assert cut_prompts(FAMILIES["sd3"], request) == ()
