@@ -8,8 +8,9 @@ from django.utils.translation import gettext as _
 
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.families.family import Family
-from gpu_runner.protocol.families.limits import cut_prompts, left_out, limits
+from gpu_runner.protocol.families.limits import left_out, limits
 from gpu_runner.protocol.families.registry import FAMILIES
+from gpu_runner.protocol.prompt.window import cut_prompts
 from jobs.errors import Refused, Unsupported
 from jobs.models import Backend
 from models_registry.errors import ModelNotFound
