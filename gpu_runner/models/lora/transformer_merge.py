@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,8 +61,8 @@ def merged_transformer(
 
 def _joined(modules: Sequence[nn.Module], targets: Sequence[LoraTarget]) -> Tensor:
     """The weight as the file has it: rows of all targets one after another, with swapped halves where theirs are."""
-    weights = [
-        torch.cat(list(reversed(module.weight.chunk(2)))) if target.swap else module.weight
-        for module, target in zip(modules, targets, strict=True)
-    ]
+    weights: list[Tensor] = []
+    for module, target in zip(modules, targets, strict=True):
+        weight: Any = module.weight
+        weights.append(torch.cat(list(reversed(weight.chunk(2)))) if target.swap else weight)
     return torch.cat(weights) if len(weights) > 1 else weights[0]
