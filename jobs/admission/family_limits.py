@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.families.family import Family
-from gpu_runner.protocol.families.limits import left_out, limits
+from gpu_runner.protocol.families.limits import cut_prompts, left_out, limits
 from gpu_runner.protocol.families.registry import FAMILIES
 from jobs.errors import Refused, Unsupported
 from jobs.models import Backend
@@ -41,7 +41,9 @@ def family_warnings(checkpoint: ModelFile | None, request: GenerationRequest) ->
     family = FAMILIES.get(checkpoint.family) if checkpoint else None
     if family is None:
         return []
-    return [f"{field}: no effect with {family.label}" for field in left_out(family, request)]
+    unused = [f"{field}: no effect with {family.label}" for field in left_out(family, request)]
+    window = family.text[0].tokens
+    return [*unused, *(f"{field}: cut to {window} tokens" for field in cut_prompts(family, request))]
 
 
 def _checkpoint(models: ModelResolver, request: GenerationRequest) -> tuple[ModelFile, Family] | None:
