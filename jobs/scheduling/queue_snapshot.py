@@ -22,7 +22,15 @@ from jobs.models.usage import mean_seconds_per_cost
 from . import policy
 
 SEEN_WITHIN = timedelta(seconds=15)
-COLUMNS = ("source_id", "lane", "created_at", "checkpoint_sha256", "cost_estimate", "runner_deaths")
+COLUMNS = (
+    "source_id",
+    "lane",
+    "created_at",
+    "checkpoint_sha256",
+    "cost_estimate",
+    "runner_deaths",
+    "workflow",
+)
 
 
 @dataclass(frozen=True)
