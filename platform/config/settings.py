@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 from environs import Env
 
@@ -165,6 +166,7 @@ UNFOLD = {
     "SITE_SYMBOL": "palette",
     "SITE_URL": None,  # no "view site" link: / belongs to a dialect
     "SHOW_LANGUAGES": True,
+    "STYLES": [lambda request: static("console/no_script.css")],
     "SIDEBAR": {"show_search": True, "navigation": "console.navigation.navigation"},
     "DASHBOARD_CALLBACK": "console.dashboard.views.dashboard",
 }
