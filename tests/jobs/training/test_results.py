@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -160,4 +161,4 @@ def test_loss_curve_is_bounded_and_forgets_repeated_steps():
     assert len(points) <= MAX_POINTS
     assert points[-1] == (4999, 0.5)
     assert with_point(points, (100, 0.25))[-1] == (100, 0.25)
-    assert all(earlier[0] < later[0] for earlier, later in zip(points, points[1:], strict=False))
+    assert all(earlier[0] < later[0] for earlier, later in pairwise(points))
