@@ -106,8 +106,11 @@ class JobExecution:
         return RunRequest(
             job_id=self.lease.order_id,
             request=self.request,
-            checkpoint=checkpoint
-            and ModelFile(path=checkpoint.path, sha256=self.job.checkpoint_sha256, **training(checkpoint)),
+            checkpoint=(
+                ModelFile(path=checkpoint.path, sha256=self.job.checkpoint_sha256, **training(checkpoint))
+                if checkpoint
+                else None
+            ),
             files={key: _file(kept) for key, kept in self.job.files.items()},
             workflow=self.job.workflow.workflow() if self.job.workflow else None,
             inputs={sha256: base64.b64encode(storage.read_input(sha256)).decode() for sha256 in wanted},
