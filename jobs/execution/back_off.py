@@ -47,10 +47,10 @@ def record(job: Job, failed: Failed) -> None:
         return
     with transaction.atomic():
         rows = TemplateBackOff.objects.select_for_update()
-        row, _created = rows.get_or_create(runner_id=job.runner_id, template_id=job.workflow_id)
+        row, _created = rows.get_or_create(runner=job.runner, template_id=job.workflow_id)
         row.failures = min(row.failures + 1, 1000)
         row.until = timezone.now() + timedelta(seconds=delay_s(row.failures))
-        row.inventory = Runner.objects.only("inventory").get(pk=job.runner_id).inventory if misfit else ""
+        row.inventory = Runner.objects.only("inventory").get(pk=job.runner.pk).inventory if misfit else ""
         row.reason = failed.message[:300]
         row.save()
 
@@ -63,12 +63,12 @@ def end(job: Job) -> None:
 
 def may_go_elsewhere(job: Job, failed: Failed) -> bool:
     """Whether another runner should try the job, whose failure may be that of its server."""
-    if job.workflow_id is None or job.runner_id is None or job.attempt >= MAX_TRIES:
+    if job.workflow_id is None or job.runner is None:
         return False
-    if failed.code not in OF_SERVER:
+    if failed.code not in OF_SERVER or job.attempt >= MAX_TRIES:
         return False
     others = Runner.objects.filter(enabled=True, draining=False, problem="", backend=Backend.COMFYUI)
-    others = others.exclude(pk=job.runner_id).exclude(
+    others = others.exclude(pk=job.runner.pk).exclude(
         Q(back_offs__template=job.workflow_id)
         & (Q(back_offs__until__gt=timezone.now()) | Q(back_offs__inventory=F("inventory"), inventory__gt=""))
     )

@@ -57,7 +57,7 @@ def read(runner: Runner, workers: int) -> QueueSnapshot:
         return QueueSnapshot([], {}, view, now)
     queued = _queued_for(runner, running)
     if view.backs_off_from:  # else they would fill the window
-        queued = queued.exclude(workflow__in=back_off.active(runner).values("template"))
+        queued = queued.exclude(workflow_id__in=list(view.backs_off_from))
     sources = _sources(queued)
     oldest = list(_oldest_of_each(sources, queued, runner))
     if not oldest:

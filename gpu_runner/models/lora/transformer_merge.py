@@ -40,9 +40,10 @@ def merged_transformer(
     Raises ModelUnavailable if a change has other sizes than its module.
     """
     sums: dict[str, Tensor] = {}
-    for name, modules, weight, rank in loras:
+    for name, modules, strength, rank in loras:
         for path, parts, targets, found in changes_of(checkpoint, modules):
-            rows = [int(module.weight.shape[0]) for module in found]
+            weights: list[Any] = [module.weight for module in found]
+            rows = [len(weight) for weight in weights]
             try:
                 delta = weight_delta(parts, _joined(found, targets), rank)
                 changed = {} if delta is None else distributed(delta, targets, rows)
@@ -52,10 +53,10 @@ def merged_transformer(
                 raise ModelUnavailable(
                     f"LoRA {name} does not fit this checkpoint at {path}: {error}"
                 ) from error
-            for module, (target, part) in zip(found, changed.items(), strict=False):
+            for unchanged, (target, part) in zip(weights, changed.items(), strict=False):
                 tensor = f"{target}.weight"
-                base = sums[tensor] if tensor in sums else module.weight.float()
-                sums[tensor] = torch.add(base, part, alpha=weight)
+                base = sums[tensor] if tensor in sums else unchanged.float()
+                sums[tensor] = torch.add(base, part, alpha=strength)
     return {name: tensor.to(checkpoint.dtype) for name, tensor in sums.items()}
 
 

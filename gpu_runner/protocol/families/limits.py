@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gpu_runner.protocol.generation_request import GenerationRequest
-from gpu_runner.protocol.prompt.qwen_tokenizer import TEMPLATE_TOKENS, chat_tokens
 from gpu_runner.protocol.request_parts.details import DetailPass
 from gpu_runner.protocol.request_parts.passes import Hires
 from gpu_runner.protocol.request_parts.sampling import SigmaOverrides
@@ -75,18 +74,3 @@ def left_out(family: Family, request: GenerationRequest) -> tuple[str, ...]:
     if request.sgm_noise_multiplier:
         fields.append("sgm_noise_multiplier")
     return tuple(fields)
-
-
-def cut_prompts(family: Family, request: GenerationRequest) -> tuple[str, ...]:
-    """Fields of prompts that exceed the window of a language model, whose end is cut off. CLIP takes prompts of any length."""
-    part = family.text[0]
-    if part.kind != "qwen3_4b" or not request.denoises:
-        return ()
-    fields = ("prompt", "negative_prompt")
-    # A token has at least one byte, so that most prompts need not be tokenized.
-    return tuple(
-        field
-        for field in fields
-        if len(getattr(request, field).encode()) + TEMPLATE_TOKENS > part.tokens
-        and len(chat_tokens(getattr(request, field))) > part.tokens
-    )

@@ -3,8 +3,9 @@
 import pytest
 
 from gpu_runner.protocol import GenerationRequest, Hires
-from gpu_runner.protocol.families.limits import cut_prompts, left_out, limits
+from gpu_runner.protocol.families.limits import left_out, limits
 from gpu_runner.protocol.families.registry import FAMILIES
+from gpu_runner.protocol.prompt.window import cut_prompts
 from gpu_runner.protocol.request_parts.passes import LoraUse, Refiner
 from gpu_runner.protocol.request_parts.sampling import SigmaOverrides
 
