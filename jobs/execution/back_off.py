@@ -38,7 +38,7 @@ def active(runner: Runner) -> QuerySet[TemplateBackOff]:
 
 def record(job: Job, failed: Failed) -> None:
     """Have the runner back off from the template of a job that failed on it."""
-    if job.workflow_id is None or job.runner is None or failed.code not in OF_SERVER:
+    if job.workflow_id is None or job.runner_id is None or failed.code not in OF_SERVER:
         return
     misfit = failed.code == "model_unavailable" and failed.of_workflow
     if failed.code == "model_unavailable" and not misfit:  # a file of this request
