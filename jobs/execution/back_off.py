@@ -47,10 +47,10 @@ def record(job: Job, failed: Failed) -> None:
         return
     with transaction.atomic():
         rows = TemplateBackOff.objects.select_for_update()
-        row, _created = rows.get_or_create(runner=job.runner, template_id=job.workflow_id)
+        row, _created = rows.get_or_create(runner_id=job.runner_id, template_id=job.workflow_id)
         row.failures = min(row.failures + 1, 1000)
         row.until = timezone.now() + timedelta(seconds=delay_s(row.failures))
-        row.inventory = Runner.objects.only("inventory").get(pk=job.runner.pk).inventory if misfit else ""
+        row.inventory = Runner.objects.only("inventory").get(pk=job.runner_id).inventory if misfit else ""
         row.reason = failed.message[:300]
         row.save()
 
