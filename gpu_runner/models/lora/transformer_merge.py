@@ -16,7 +16,7 @@ from gpu_runner.protocol.model_detection.transformers.lora_names import LoraTarg
 from .deltas import Parts, weight_delta
 from .transformer_deltas import distributed
 
-Change = tuple[str, Parts, tuple[LoraTarget, ...], list[nn.Module]]
+Change = tuple[str, Parts, tuple[LoraTarget, ...], list[nn.Linear]]
 
 
 def changes_of(checkpoint: LoadedCheckpoint, modules: Mapping[str, Parts]) -> Iterator[Change]:
@@ -25,10 +25,11 @@ def changes_of(checkpoint: LoadedCheckpoint, modules: Mapping[str, Parts]) -> It
     for path, parts in modules.items():
         targets = lora_targets(checkpoint.family, path, blocks)
         try:
-            found = [submodule(checkpoint.unet, target.module) for target in targets]
+            inner = [submodule(checkpoint.unet, target.module) for target in targets]
         except (AssertionError, KeyError):
             continue  # of a larger transformer
-        if found and all(isinstance(module, nn.Linear) for module in found):
+        found = [module for module in inner if isinstance(module, nn.Linear)]
+        if found and len(found) == len(targets):
             yield path, parts, targets, found
 
 
@@ -60,7 +61,7 @@ def merged_transformer(
     return {name: tensor.to(checkpoint.dtype) for name, tensor in sums.items()}
 
 
-def _joined(modules: Sequence[nn.Module], targets: Sequence[LoraTarget]) -> Tensor:
+def _joined(modules: Sequence[nn.Linear], targets: Sequence[LoraTarget]) -> Tensor:
     """The weight as the file has it: rows of all targets one after another, with swapped halves where theirs are."""
     weights: list[Tensor] = []
     for module, target in zip(modules, targets, strict=True):
