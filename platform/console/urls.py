@@ -13,6 +13,7 @@ from .playground.parameters import parameters
 from .portal import api_pages, keys, models, overview, usage
 from .search.views import search
 from .setup import views as setup
+from .trainings import new as new_training
 from .trainings import views as trainings
 
 app_name = "console"
@@ -35,6 +36,7 @@ urlpatterns = [
     path("playground/choices/", admin.site.admin_view(choices), name="playground_choices"),
     path("playground/parameters/", admin.site.admin_view(parameters), name="playground_parameters"),
     path("trainings/", admin.site.admin_view(trainings.page), name="trainings"),
+    path("trainings/new/", admin.site.admin_view(new_training.page), name="training_new"),
     path("trainings/<uuid:training_id>/", admin.site.admin_view(trainings.one), name="training"),
     path("trainings/<uuid:training_id>/live/", admin.site.admin_view(trainings.live), name="training_live"),
     *(

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 
 from access.tenancy import visible_sources
 from console.portal.chosen_source import chosen_source, page_context
-from console.roles import VIEW_COSTS, VIEW_IMAGES
+from console.roles import SUBMIT_JOBS, VIEW_COSTS, VIEW_IMAGES
 from jobs.execution import lifecycle
 from jobs.models import OutputKind, Signal, State, Training
 from jobs.training.selectors import is_available, trainings_of
@@ -57,6 +57,7 @@ def page(request: HttpRequest) -> HttpResponse:
     if source is not None:
         context["trainings"] = [shown(training) for training in trainings_of(source)[:NEWEST]]
     context["may_see_costs"] = request.user.has_perm(VIEW_COSTS)
+    context["may_submit"] = request.user.has_perm(SUBMIT_JOBS)
     return render(request, "admin/trainings/list.html", context)
 
 

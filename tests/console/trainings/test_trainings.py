@@ -4,6 +4,7 @@ import html
 import uuid
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from access.models import BusinessSource
 from console.trainings.loss_chart import chart_of
@@ -103,3 +104,28 @@ def test_viewer_follows_and_does_not_change(sign_in, job):
 def test_unknown_training_and_action_are_404(ops, job):
     assert ops.get(f"/admin/trainings/{uuid.uuid4()}/").status_code == 404
     assert ops.post(url(job, "explode/")).status_code == 404
+
+
+def test_form_offers_trainable_bases_and_is_sent_with_the_rights_of_the_session(tenant, source, checkpoint):
+    Runner.objects.create(name="trainer", url="http://127.0.0.1:1", backend=Backend.TRAINING)
+    page = text_of(tenant.get("/admin/trainings/new/"))
+    assert f"<option>{checkpoint.name}</option>" in page
+    assert 'data-submit="/api/v1/trainings" data-quote="/api/v1/trainings/quote"' in page
+    files = [SimpleUploadedFile(f"{n}.png", data) for n, data in enumerate(pink_discs(2, side=64))]
+    form = {
+        "name": "zorb",
+        "base": checkpoint.name,
+        "steps": "10",
+        "alpha": "16",
+        "flip": "true",
+        "images": files,
+    }
+    sent = tenant.post("/api/v1/trainings", form, headers={"X-Atelier-Source": source.name})
+    assert sent.status_code == 201, sent.content
+    assert "zorb" in text_of(tenant.get(url(Job.objects.get())))
+
+
+def test_viewer_has_no_form(sign_in, source):
+    viewer = sign_in("viewer")
+    assert "New training" not in text_of(viewer.get("/admin/trainings/"))
+    assert viewer.get("/admin/trainings/new/").status_code == 403
