@@ -109,7 +109,7 @@ def test_tenants_see_no_alerts_and_no_next_steps(sign_in, source, submission):
     admit(submission())
     page = sign_in("tenant", source).get("/admin/")
     assert "alerts" not in page.context
-    assert page.context["next_steps"] == []
+    assert "next_steps" not in page.context
     assert "No runner takes jobs" not in page.content.decode()
 
 
