@@ -74,5 +74,5 @@ def may_go_elsewhere(job: Job, failed: Failed) -> bool:
     )
     return any(
         has_main_model(other, job) and RunnerCapabilities(other)(job)
-        for other in others.defer("token", "nodes", "file_lists")
+        for other in others.defer("token", "server_secret", "nodes", "file_lists")
     )
