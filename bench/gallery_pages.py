@@ -18,7 +18,7 @@ from tests.e2e.installation import Installation
 from tests.support.postgres import postgres
 
 SIZES = tuple(int(size) for size in os.environ.get("GALLERY_SIZES", "1000,1000000").split(","))
-# Of jobs that are older by one second each. Every second one is of another dialect, every hundredth image is NSFW.
+# Of jobs that are older by one second each. Every second one is of another dialect, every tenth image is NSFW.
 SQLITE_VALUES = {
     "id": "lower(hex(randomblob(16)))",
     "source_id": f":source + g % {SOURCES}",
@@ -31,13 +31,13 @@ SQLITE_VALUES = {
 SQLITE_OUTPUTS = (
     'INSERT INTO jobs_output (job_id, kind, "index", file, target_name, sha256, size_bytes, width, height, seed,'
     " content_type, infotext, nsfw, created_at) SELECT id, 'picture', 0, 'outputs/none.png', '', '0', 1, 512, 512, 1,"
-    " 'image/png', 'a red circle', rowid % 100 = 0, created_at FROM jobs_job"
+    " 'image/png', 'a red circle', rowid % 10 = 0, created_at FROM jobs_job"
 )
 # Pages of the gallery read no postings and no transitions: a million jobs without them are created in a few minutes.
 POSTGRESQL_OUTPUTS = (
     "INSERT INTO jobs_output (job_id, kind, index, file, target_name, sha256, size_bytes, width, height, seed,"
     " content_type, infotext, nsfw, created_at) SELECT id, 'picture', 0, 'outputs/none.png', '', '0', 1, 512, 512, 1,"
-    " 'image/png', 'a red circle', row_number() OVER (ORDER BY created_at) % 100 = 0, created_at FROM jobs_job"
+    " 'image/png', 'a red circle', row_number() OVER (ORDER BY created_at) % 10 = 0, created_at FROM jobs_job"
     " WHERE state = 'succeeded'"
 )
 # Not durable, and with memory for the indexes: the file is deleted after the benchmark. A write-ahead log would get a copy
