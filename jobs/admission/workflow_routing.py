@@ -128,7 +128,11 @@ def _default(submission: Submission) -> WorkflowTemplate:
 
 def _nowhere(submission: Submission, template: WorkflowTemplate) -> Iterator[Refused]:
     """Yield a refusal if no enabled runner has the required nodes. Busy or unreachable runners count."""
-    runners = list(Runner.objects.filter(enabled=True, backend=Backend.COMFYUI).defer("token", "figures"))
+    runners = list(
+        Runner.objects.filter(enabled=True, backend=Backend.COMFYUI).defer(
+            "token", "server_secret", "figures"
+        )
+    )
     if not runners:
         yield Unsupported(_("No ComfyUI runner is registered."), field=None)
         return

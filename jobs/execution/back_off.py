@@ -38,7 +38,7 @@ def active(runner: Runner) -> QuerySet[TemplateBackOff]:
 
 def record(job: Job, failed: Failed) -> None:
     """Have the runner back off from the template of a job that failed on it."""
-    if job.workflow_id is None or job.runner is None or failed.code not in OF_SERVER:
+    if job.workflow_id is None or job.runner_id is None or failed.code not in OF_SERVER:
         return
     misfit = failed.code == "model_unavailable" and failed.of_workflow
     if failed.code == "model_unavailable" and not misfit:  # a file of this request
@@ -47,10 +47,10 @@ def record(job: Job, failed: Failed) -> None:
         return
     with transaction.atomic():
         rows = TemplateBackOff.objects.select_for_update()
-        row, _created = rows.get_or_create(runner=job.runner, template_id=job.workflow_id)
+        row, _created = rows.get_or_create(runner_id=job.runner_id, template_id=job.workflow_id)
         row.failures = min(row.failures + 1, 1000)
         row.until = timezone.now() + timedelta(seconds=delay_s(row.failures))
-        row.inventory = Runner.objects.only("inventory").get(pk=job.runner.pk).inventory if misfit else ""
+        row.inventory = Runner.objects.only("inventory").get(pk=job.runner_id).inventory if misfit else ""
         row.reason = failed.message[:300]
         row.save()
 
@@ -74,5 +74,5 @@ def may_go_elsewhere(job: Job, failed: Failed) -> bool:
     )
     return any(
         has_main_model(other, job) and RunnerCapabilities(other)(job)
-        for other in others.defer("token", "nodes", "file_lists")
+        for other in others.defer("token", "server_secret", "nodes", "file_lists")
     )

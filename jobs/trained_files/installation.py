@@ -7,6 +7,7 @@ reason.
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 from django.conf import settings
@@ -46,7 +47,7 @@ def publish(job: Job) -> None:
         raise RuntimeError("a training cannot succeed without its file")
 
 
-def release(job_id: object) -> None:
+def release(job_id: uuid.UUID) -> None:
     """Remove the file of a job that has not succeeded, and its row."""
     with transaction.atomic():
         rows = ModelFile.objects.select_for_update().filter(

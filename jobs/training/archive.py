@@ -15,7 +15,7 @@ from jobs.images.input_files import MAX_INPUT_BYTES
 from .dataset import BadDataset, DatasetFile, FileProblem
 
 MAX_ENTRIES = 1000
-MAX_TOTAL_BYTES = 512 * 1024 * 1024
+MAX_TOTAL_BYTES = 256 * 1024 * 1024
 MAX_RATIO = 100
 RATIO_FROM_BYTES = 1024 * 1024  # small files may be very regular
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)

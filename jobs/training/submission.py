@@ -157,7 +157,7 @@ def _side(request: TrainingRequest, base: ModelFile) -> int:
 
 
 def _largest_sides(request: TrainingRequest) -> list[int]:
-    holders = [request.source, *([request.key] if request.key else [])]
+    holders: list[BusinessSource | AccessKey] = [request.source, *([request.key] if request.key else [])]
     sides = [side for holder in holders for side in (holder.max_width, holder.max_height) if side is not None]
     return [side // 8 * 8 for side in sides]
 

@@ -8,6 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from access.models import Posting
+from jobs.admission.rerun import retry
 from jobs.models import Backend, InputPicture, Job, Lane, Runner, Training
 from models_registry.models import Family, Kind, ModelFile
 from tests.support.training_jobs import pink_discs
@@ -174,3 +175,13 @@ def test_cancelled_queued_training_frees_its_name_and_has_no_model(alice):
     assert (ended["state"], ended["model"], ended["cost"]) == ("cancelled", None, 0)
     assert Training.objects.count() == 1
     assert alice.post(ROUTE, body()).status_code == 201
+
+
+def test_cancelled_training_can_be_retried_with_its_images_and_name(alice):
+    alice.post(ROUTE, body())
+    job = Job.objects.get()
+    alice.post(f"trainings/{job.pk}/cancel")
+    job.refresh_from_db()
+    again = retry(job)
+    assert again.training.name == "zorb"
+    assert (again.backend, again.request["training"]) == (job.backend, job.request["training"])

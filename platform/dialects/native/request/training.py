@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 from django.conf import settings
+from django.http import QueryDict
 from django.utils.translation import gettext as _
 from pydantic import BaseModel, ConfigDict, Field
 from rest_framework.request import Request
@@ -140,7 +141,9 @@ def read_training(key: AccessKey, request: Request) -> TrainingRequest:
 def _of_form(key: AccessKey, request: Request) -> TrainingRequest:
     if int(request.META.get("CONTENT_LENGTH") or 0) > settings.TRAINING_UPLOAD_MAX_BYTES:
         raise too_large()
-    values = {name: request.data[name] for name in request.data if name not in request.FILES}
+    sent = request.data
+    assert isinstance(sent, QueryDict)
+    values = {name: sent[name] for name in sent if name not in request.FILES}
     try:
         check_text(values)
     except UnstorableText as error:
