@@ -94,7 +94,9 @@ def test_archive_is_refused_by_the_name_of_the_file(name, data, message):
     assert message in problem.message
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\x03\x04 truncated", zipped(a=b"x" * 3000)[:-30]])
+@pytest.mark.parametrize(
+    "data", [b"", b"PK\x03\x04 truncated", zipped(a=b"x" * 3000)[:-30]], ids=["empty", "begun", "cut off"]
+)
 def test_damaged_archive_is_refused(data):
     with pytest.raises(BadDataset):
         archive.files_of(data)
