@@ -10,10 +10,14 @@ from django_q.models import Schedule
 from django_q.signing import SignedPackage
 
 
-def package(task_id: uuid.UUID, func: str, *args: Any) -> str:
-    """Return a signed task package, as django_q.tasks.async_task would enqueue it."""
+def package(task_id: uuid.UUID, func: str, *args: Any, timeout_s: int | None = None) -> str:
+    """Return a signed task package, as django_q.tasks.async_task would enqueue it.
+
+    ``timeout_s``: time limit of the task; None: that of its cluster.
+    """
     return SignedPackage.dumps(
         {
+            **({} if timeout_s is None else {"timeout": timeout_s}),
             "id": task_id.hex,
             "name": str(task_id),
             "func": func,

@@ -12,7 +12,9 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from access.models import BusinessSource
 from gpu_runner.protocol import preprocessor_catalog, sampler_catalog
+from models_registry.facts.card import CommercialUse
 from models_registry.querysets import SharedQuerySet
 
 
@@ -23,6 +25,17 @@ def _between(lowest: float, highest: float) -> list[Any]:
 class StylePresetQuerySet(SharedQuerySet["StylePreset"]):
     def usable(self) -> StylePresetQuerySet:
         return self.filter(enabled=True)
+
+    def offered_to(self, source: BusinessSource) -> StylePresetQuerySet:
+        """Presets that the source may use, without those whose files it is refused for their license."""
+        presets = self.allowed_for(source)
+        if not source.commercial_models_only:
+            return presets
+        for path in ("checkpoint", "vae", "control_model"):
+            permitted = models.Q(**{f"{path}__commercial_use": CommercialUse.YES})
+            presets = presets.filter(models.Q(**{path: None}) | permitted)
+        loras = StylePresetLora.objects.exclude(lora__commercial_use=CommercialUse.YES)
+        return presets.exclude(pk__in=loras.values("preset"))
 
 
 StylePresetManager = models.Manager.from_queryset(StylePresetQuerySet)

@@ -142,6 +142,8 @@ class WorkflowTemplate(models.Model):
         super().save(*args, **kwargs)
 
     def clean(self) -> None:
+        self.graph = slots.unwrapped(self.graph)
+        self.if_asked = self.if_asked or []  # an emptied field of a form is null
         try:
             self.workflow()
         except ValueError as error:

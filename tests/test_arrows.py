@@ -42,11 +42,11 @@ LAYERS = {
         "errors, models, django_q",
         "apps, billing, outbound, selectors",
         "images",
-        "text_model",
+        "text_model, trained_files",
         "api_reference, curl_export, execution, model_intake, reproduction, retention",
         "scheduling, shipped_setup, tasks",
         "admission",
-        "management, sample_renders",
+        "management, sample_renders, training",
     ],
     "models_registry": [
         "apps, errors, facts, querysets, scan_runs, workflow_templates",

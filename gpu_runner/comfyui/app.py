@@ -13,6 +13,8 @@ from starlette.routing import Route
 from gpu_runner.comfyui.backend import ComfyBackend
 from gpu_runner.protocol import ServerCredentials, Workflow, WorkflowProblems
 from gpu_runner.protocol.workflows import server_check
+from gpu_runner.protocol.workflows.imports.editor_format import NotConvertible, converted
+from gpu_runner.protocol.workflows.imports.messages import Converted, EditorFile
 from gpu_runner.server.app import RunnerApp, read
 
 MAX_PROBLEMS = 50
@@ -32,6 +34,7 @@ class ComfyRunnerApp(RunnerApp):
             Route("/inventory/refresh", self.guarded(self.refresh), methods=["POST"]),
             Route("/credentials", self.guarded(self.credentials), methods=["PUT"]),
             Route("/workflows/check", self.guarded(self.check), methods=["POST"]),
+            Route("/workflows/convert", self.guarded(self.convert), methods=["POST"]),
         ]
 
     async def inventory(self, request: Request) -> Response:
@@ -58,4 +61,13 @@ class ComfyRunnerApp(RunnerApp):
         workflow = await read(request, Workflow)
         problems = tuple(server_check.problems(workflow, self.backend.poller.inventory.nodes))[:MAX_PROBLEMS]
         response = WorkflowProblems(problems=problems)
+        return Response(response.model_dump_json(), media_type="application/json")
+
+    async def convert(self, request: Request) -> Response:
+        """``POST /workflows/convert``: a file of ComfyUI's editor as a graph in API format."""
+        file = await read(request, EditorFile)
+        try:
+            response = Converted(graph=converted(file.workflow, self.backend.poller.inventory.nodes))
+        except NotConvertible as error:
+            response = Converted(problem=str(error))
         return Response(response.model_dump_json(), media_type="application/json")

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Literal
 
 from PIL import Image as PILImage
@@ -219,6 +220,9 @@ class ComfyJob:
         while True:
             try:
                 return _read(self.client.view(*location))
+            except InvalidImage as error:  # a video, for example; it is not an input of the client
+                message = f"the workflow saved {PurePosixPath(location[0]).suffix or 'a file'}, which is not an image"
+                raise InvalidRequest(message) from error
             except Rejected as error:
                 raise PromptLost("the output image was deleted on the ComfyUI server") from error
             except ServerTimeout as error:

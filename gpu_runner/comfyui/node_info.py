@@ -10,6 +10,7 @@ from gpu_runner.protocol.workflows.requirements import is_model_file
 from gpu_runner.protocol.workflows.server_check import choices
 
 Nodes = Mapping[str, Any]
+EDITOR_OPTIONS = ("forceInput", "control_after_generate")
 
 
 def reduced(object_info: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,8 +39,14 @@ def _spec(spec: Any, lists: dict[tuple[Any, ...], list[Any]]) -> list[Any]:
     options = choices(spec)
     if options is not None:
         key = tuple(str(option) for option in options)
-        return [lists.setdefault(key, options), {}]
-    return [str(spec[0])] if isinstance(spec, list) and spec else [""]
+        return [lists.setdefault(key, options), _kept(spec)]
+    return [str(spec[0]), _kept(spec)] if isinstance(spec, list) and spec else [""]
+
+
+def _kept(spec: list[Any]) -> dict[str, bool]:
+    """Options that decide how the editor's files store the values of a node."""
+    options = spec[1] if len(spec) > 1 and isinstance(spec[1], dict) else {}
+    return {name: True for name in EDITOR_OPTIONS if options.get(name)}
 
 
 def file_lists(nodes: Nodes) -> tuple[FileList, ...]:

@@ -40,9 +40,10 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class RunnerApp:
     """Endpoints of a backend. ``slots`` is the number of jobs it accepts at the same time."""
 
-    def __init__(self, engine: Backend, token: str, slots: int) -> None:
+    def __init__(self, engine: Backend, token: str, slots: int, max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self.engine = engine
         self.slots = slots
+        self._max_body_bytes = max_body_bytes
         self._token = token.encode()
         self._boot_id = uuid.uuid4().hex
         self._began = time.monotonic()
@@ -74,7 +75,7 @@ class RunnerApp:
 
     async def generate(self, request: Request) -> Response:
         """``POST /generate``: run a job and stream its events. 503 if no slot is free."""
-        run_request = await read(request, RunRequest)
+        run_request = await read(request, RunRequest, self._max_body_bytes)
         if run_request.protocol != PROTOCOL_VERSION:
             raise HTTPException(422, f"protocol must be {PROTOCOL_VERSION} (got {run_request.protocol})")
         others = [job_id for job_id in self.engine.jobs() if job_id != run_request.job_id]
@@ -152,9 +153,9 @@ def _line(event: BaseModel) -> bytes:
 M = TypeVar("M", bound=BaseModel)
 
 
-async def read(request: Request, model: type[M]) -> M:
+async def read(request: Request, model: type[M], max_bytes: int = MAX_BODY_BYTES) -> M:
     """Parse the body of a request. Raises HTTPException 413 or 422."""
-    body = await _body(request)
+    body = await _body(request, max_bytes)
     try:
         if len(body) <= MAX_INLINE_PARSE_BYTES:
             return model.model_validate_json(body)
@@ -163,12 +164,12 @@ async def read(request: Request, model: type[M]) -> M:
         raise HTTPException(422, _message(error)) from None
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, max_bytes: int) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"the body must have at most {MAX_BODY_BYTES} bytes")
+        if len(body) > max_bytes:
+            raise HTTPException(413, f"the body must have at most {max_bytes} bytes")
     return bytes(body)
 
 

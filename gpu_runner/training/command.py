@@ -14,6 +14,8 @@ from gpu_runner.server.uvicorn_server import Server, configuration
 
 from .backend import TrainingBackend
 
+MAX_BODY_BYTES = 256 * 1024 * 1024  # a data set, as base64
+
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Parse command line options; the defaults come from environment variables."""
@@ -52,6 +54,6 @@ def main(arguments: list[str]) -> int:
         return 1
     backend = TrainingBackend(options.models_root, options.work_dir, options.device, options.threads)
     backend.start()
-    application = RunnerApp(backend, options.token, options.slots).application()
+    application = RunnerApp(backend, options.token, options.slots, MAX_BODY_BYTES).application()
     Server(configuration(application), backend).run(sockets=[listener])
     return 0

@@ -104,10 +104,10 @@ class Worker:
             raise ModelUnavailable(f"{file.path} cannot be trained")
         files = [base64.b64decode(self._run_request.inputs[image.image.sha256]) for image in training.images]
         trainer = Trainer(checkpoint, request, files, self._folder, self._save_every_s)
-        resumed_at = trainer.state.step
+        self._steps_done = trainer.state.step
 
         def on_step(step: int, loss: float) -> None:
-            self._steps_done = step - resumed_at
+            self._steps_done = step
             sample = b""
             if training.sample_every and step % training.sample_every == 0 and step < training.steps:
                 sample = images.small_jpeg(trainer.samples())
@@ -147,7 +147,10 @@ class Worker:
             self._emit(TrainedFile(data=data, last=last, sha256=sha256))
 
     def _work(self) -> Done:
-        """The work of this attempt, in the units of the price (step_count)."""
+        """The work of the training with earlier attempts, whose steps are in its state, in the units of the price.
+
+        The seconds are those of this attempt.
+        """
         request, training = self._run_request.request, self._run_request.request.training
         seconds = time.monotonic() - self._began
         evaluations = 0

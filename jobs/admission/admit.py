@@ -23,7 +23,7 @@ from jobs.models import Job, request_as_json
 from jobs.outbound.callbacks import outbox
 
 from . import idempotency as idempotency_keys
-from . import insert, prompt_rewriting, validation, workflow_routing
+from . import insert, prompt_rewriting, trainings, validation, workflow_routing
 from .defaults import completed, with_policy_of_source
 from .family_limits import family_warnings
 from .idempotency import Idempotency
@@ -47,6 +47,8 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     submission = workflow_routing.routed(submission)
     models = ModelResolver(submission.source, submission.backend, submission.files, submission.workflow)
     validation.check(models, submission.key, submission.request)
+    for refused in trainings.every(submission):
+        raise refused
     if submission.callback:
         outbox.check(submission.source, submission.dialect, submission.callback)
     complete = completed if submission.files is None else with_policy_of_source
@@ -59,6 +61,9 @@ def admit_or_find(submission: Submission) -> tuple[Job, bool]:
     for refused in unknown_languages(submission.source, submission.backend, submission.request):
         raise refused
     submission = _noted(submission, files)
+    if submission.training is not None:  # its many images should not be stored for nothing
+        for refused in insert.limits_reached(planned_job(submission, files)):
+            raise refused
     storage.store_inputs(submission.request, submission.input_files)
     try:
         job = insert.insert(planned_job(submission, files), submission)
@@ -142,6 +147,8 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
         steps, cost_estimate = workflow_cost.planned(request, submission.workflow, multiplier)
     else:
         steps, cost_estimate = cost.planned(request, multiplier)
+    if request.training is not None:
+        steps = request.training.steps  # as the trainer counts its progress
     return Job(
         source=submission.source,
         key=submission.key,

@@ -11,11 +11,12 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import NSFW_POLICIES, GenerationRequest, NsfwPolicy
+from gpu_runner.protocol.families.registry import FAMILIES as FACTS
 from gpu_runner.protocol.request_parts.analysis import Analysis
 from gpu_runner.protocol.request_parts.details import DetailPass, FaceRestoration
 from jobs.errors import UnknownModel, Unsupported
 from models_registry.errors import ModelNotFound, ModelUnusable
-from models_registry.models import FOLDERS, Kind
+from models_registry.models import FAMILIES, FOLDERS, Kind, ModelFile
 from models_registry.selectors import list_for
 
 from .model_resolution import ModelResolver
@@ -28,6 +29,8 @@ def completed(models: ModelResolver, request: GenerationRequest) -> GenerationRe
 
     Raises Refused, for example UnknownModel if the registry has no model of a required kind.
     """
+    if request.training is not None:
+        return request
     if request.analysis is not None:
         return _with_analysis_model(models, request, request.analysis)
     request = _with_nsfw_check(models, with_named_embeddings(models, request))
@@ -85,8 +88,22 @@ def _with_vae(models: ModelResolver, request: GenerationRequest) -> GenerationRe
     names = {request.checkpoint, *filter(None, others)}  # empty: the same checkpoint
     if not any(_is_without_vae(models, name) for name in names):
         return request
-    default = list_for(Kind.VAE, models.source).filter(is_default=True).first()
+    default = _default_vae(models, request.checkpoint)
     return request.model_copy(update={"vae": default.name}) if default else request
+
+
+def _default_vae(models: ModelResolver, checkpoint: str) -> ModelFile | None:
+    """The default VAE. A family with other latents than Stable Diffusion has its own, used if it is the only one."""
+    files = list_for(Kind.VAE, models.source)
+    try:
+        family = models.find(Kind.CHECKPOINT, checkpoint).family
+    except ModelNotFound:
+        return None  # ``resolve_all`` refuses the request
+    if family not in FACTS or FACTS[family].flow is None:
+        return files.filter(is_default=True).first()
+    fitting = [file for file in files if family in str(file.metadata.get(FAMILIES, "")).split()]
+    chosen = [file for file in fitting if file.is_default] or fitting
+    return chosen[0] if len(chosen) == 1 else None
 
 
 def _is_without_vae(models: ModelResolver, checkpoint: str) -> bool:

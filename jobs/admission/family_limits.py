@@ -10,6 +10,7 @@ from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.families.family import Family
 from gpu_runner.protocol.families.limits import left_out, limits
 from gpu_runner.protocol.families.registry import FAMILIES
+from gpu_runner.protocol.prompt.window import cut_prompts
 from jobs.errors import Refused, Unsupported
 from jobs.models import Backend
 from models_registry.errors import ModelNotFound
@@ -20,7 +21,7 @@ from .model_resolution import ModelResolver
 
 def family_limits(models: ModelResolver, request: GenerationRequest) -> Iterator[Refused]:
     """Yield a refusal for each field that the family does not take. ComfyUI's own workflows decide for themselves."""
-    found = _checkpoint(models, request)
+    found = _find(models, request.checkpoint) if models.backend == Backend.PIPELINE else None
     if found is None:
         return
     checkpoint, family = found
@@ -34,6 +35,23 @@ def family_limits(models: ModelResolver, request: GenerationRequest) -> Iterator
                 "%(field)s must be one of %(allowed)s for %(name)s, which is of the family %(family)s (got %(got)s)."
             )
         yield Unsupported(message, field=limit.field, words=words)
+    yield from _other_latents(models, request, checkpoint, family)
+
+
+def _other_latents(
+    models: ModelResolver, request: GenerationRequest, checkpoint: ModelFile, family: Family
+) -> Iterator[Refused]:
+    """A second checkpoint must denoise the same kind of latents: those of diffusion, or those of the same family."""
+    seconds = {
+        "hires": request.hires.checkpoint if request.hires else "",
+        "refiner": request.refiner.checkpoint if request.refiner else "",
+    }
+    for field, name in seconds.items():
+        found = _find(models, name) if name else None
+        if found is None or found[1] == family or (found[1].flow is None and family.flow is None):
+            continue
+        words = {"name": found[0].name, "family": found[1].label, "checkpoint": checkpoint.name}
+        yield Unsupported(_("%(name)s is for %(family)s, and %(checkpoint)s is not.") % words, field=field)
 
 
 def family_warnings(checkpoint: ModelFile | None, request: GenerationRequest) -> list[str]:
@@ -41,15 +59,15 @@ def family_warnings(checkpoint: ModelFile | None, request: GenerationRequest) ->
     family = FAMILIES.get(checkpoint.family) if checkpoint else None
     if family is None:
         return []
-    return [f"{field}: no effect with {family.label}" for field in left_out(family, request)]
+    unused = [f"{field}: no effect with {family.label}" for field in left_out(family, request)]
+    window = family.text[0].tokens
+    return [*unused, *(f"{field}: cut to {window} tokens" for field in cut_prompts(family, request))]
 
 
-def _checkpoint(models: ModelResolver, request: GenerationRequest) -> tuple[ModelFile, Family] | None:
-    """The checkpoint and its family; None if another check refuses it, or its family is unknown."""
-    if models.backend != Backend.PIPELINE:
-        return None
+def _find(models: ModelResolver, name: str) -> tuple[ModelFile, Family] | None:
+    """A checkpoint and its family; None if another check refuses it, or its family is unknown."""
     try:
-        checkpoint = models.find(Kind.CHECKPOINT, request.checkpoint)
+        checkpoint = models.find(Kind.CHECKPOINT, name)
     except ModelNotFound:
         return None
     family = FAMILIES.get(checkpoint.family)

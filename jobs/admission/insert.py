@@ -28,6 +28,7 @@ from jobs.outbound.callbacks import outbox
 from . import idempotency
 from .group_commit import GroupCommit
 from .submission import Submission
+from .trainings import StartedTrainings
 
 RETRY_WHEN_FULL_S = 10
 
@@ -81,6 +82,9 @@ def _first_transition(planned: Planned) -> Transition:
 def _promise(submission: Submission, job: Job) -> None:
     """Insert the rows that belong to the job: input usage, callback, idempotency key."""
     needed = submission.request.input_hashes()
+    if submission.training:
+        submission.training.job = job
+        submission.training.save(force_insert=True)
     if submission.reproduction:
         submission.reproduction.job = job
         submission.reproduction.save(force_insert=True)
@@ -98,13 +102,14 @@ def _with_room(planned: Sequence[Planned], accounts: dict[str, Account]) -> list
 
     Admitted jobs are booked on the accounts in memory.
     """
-    waiting = QueuedCounts()
+    waiting, started = QueuedCounts(), StartedTrainings()
     outcomes: list[Job | Refused] = []
     for one in planned:
         with translation.override(one.language):
-            refused = next(_no_room(one.job, accounts, waiting), None)
+            refused = next(chain(_no_room(one.job, accounts, waiting), started.over_quota(one.job)), None)
         if refused is None:
             waiting.add(one.job.source_id, one.job.key_id)
+            started.add(one.job)
             ledger.book(one.job, accounts, one.job.cost_estimate, one.job.request["num_images"])
         outcomes.append(refused or one.job)
     return outcomes
@@ -120,6 +125,7 @@ def limits_reached(job: Job) -> Iterator[Refused]:
     yield from queue_full(job.source, job.key, QueuedCounts())
     accounts = account_balances.read(job.source.pk, job.key.pk if job.key else None)
     yield from over_quota(job, quotas.every_allowance(job.source, job.key, accounts, job.created_at))
+    yield from StartedTrainings().over_quota(job)
 
 
 class QueuedCounts:

@@ -94,7 +94,7 @@ def of_checkpoint(
     checkpoint: ModelFile, source: BusinessSource, key: AccessKey | None = None
 ) -> ModelDefaults:
     """Defaults of a resolved checkpoint."""
-    holders = [source, *([key] if key else [])]
+    holders: list[BusinessSource | AccessKey] = [source, *([key] if key else [])]
     most_steps = min((holder.max_steps for holder in holders if holder.max_steps), default=None)
     steps = checkpoint.default_steps
     return ModelDefaults(

@@ -21,6 +21,9 @@ from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import FAMILIES, FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
 from models_registry.selectors import resolve, training
 
+from .text_encoders import text_encoders_for
+from .trainable_bases import untrainable
+
 DIFFUSION = "sd15 sd2 sdxl"  # families of the VAEs that an older version has scanned
 FAMILY_BOUND = frozenset({Kind.LORA, Kind.CONTROLNET, Kind.EMBEDDING})
 SHAPE_BOUND = frozenset({Kind.LORA, Kind.CONTROLNET})
@@ -118,6 +121,9 @@ def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution
         return Resolution(_main_model(models), others, is_from_template=True)
     checkpoint = _checkpoint(models, request)
     others = {name.key: _fitting(models, name, checkpoint) for name in _names(request, models.backend)}
+    if models.backend == Backend.TRAINING:
+        for refused in untrainable(checkpoint):
+            raise refused
     if models.backend == Backend.PIPELINE:
         _must_have_vae(request, checkpoint, others)
         _must_edit_by_instruction(request, checkpoint, others)
@@ -128,6 +134,8 @@ def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution
             _must_be_of_its_family(others[ModelName("checkpoint", part.checkpoint).key], checkpoint)
     if models.backend == Backend.PIPELINE:
         _must_have_the_shapes(request, checkpoint, others)
+        if request.denoises:
+            others |= text_encoders_for(checkpoint, models.source)
     return Resolution(checkpoint, others)
 
 

@@ -17,7 +17,7 @@ from jobs.images import storage
 from jobs.outbound.callbacks import outbox
 from jobs.scheduling.eta import JobEta, outlook
 
-from . import model_resolution, prompt_rewriting, workflow_routing
+from . import model_resolution, prompt_rewriting, trainings, workflow_routing
 from . import validation as refusals
 from .admit import planned_job
 from .defaults import completed
@@ -62,7 +62,7 @@ def quote(submission: Submission) -> Quote:
     files = model_resolution.resolve_all(models, submission.request)
     against += refusals.forbidden_models(submission.key, files)
     job = planned_job(submission, files)
-    against += over_quota(job, allowed)
+    against += [*over_quota(job, allowed), *trainings.StartedTrainings().over_quota(job)]
     return Quote(against, job.cost_estimate, outlook(job), allowed)
 
 
@@ -75,6 +75,7 @@ def _allowances(submission: Submission) -> list[Allowance]:
 def _against(models: ModelResolver, submission: Submission) -> Iterator[Refused]:
     source, request = submission.source, submission.request
     yield from refusals.every(models, submission.key, request)
+    yield from trainings.every(submission)
     yield from storage.problems(request, submission.input_files)
     yield from queue_full(source, submission.key, QueuedCounts())
     if submission.callback:

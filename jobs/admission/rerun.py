@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from access.prompt_modes import PromptMode
-from jobs.models import Backend, Job, Lane, State
+from jobs.models import Backend, Job, Lane, State, Training
 from jobs.models.callback import Callback
 from jobs.outbound.callbacks.outbox import CallbackRequest
 
@@ -56,9 +56,16 @@ def _submission(job: Job, note: str) -> Submission:
         repeats=job,
         prompt_mode=PromptMode.AS_IS,  # the request has the prompts that were drawn
         rewriting=job.rewriting,
+        training=_training(job),
         note=note,
         **reproduce.again(job),
     )
+
+
+def _training(job: Job) -> Training | None:
+    if job.backend != Backend.TRAINING:
+        return None
+    return Training(name=job.training.name, description=job.training.description)
 
 
 def _callback(job: Job) -> CallbackRequest | None:

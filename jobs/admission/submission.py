@@ -10,7 +10,7 @@ from typing import Any
 from access.models import AccessKey, BusinessSource
 from access.prompt_modes import PromptMode
 from gpu_runner.protocol import GenerationRequest, ModelName
-from jobs.models import Backend, Job, Lane, Reproduction
+from jobs.models import Backend, Job, Lane, Reproduction, Training
 from jobs.models.storage_target import StorageTarget
 from jobs.outbound.callbacks.outbox import CallbackRequest
 from models_registry.models import ModelFile, WorkflowTemplate
@@ -51,6 +51,7 @@ class Submission:
     # Of a reproduction: the files of all models that the request names. Nothing is looked up or filled in by default.
     files: Mapping[ModelName, ModelFile] | None = None
     reproduction: Reproduction | None = None  # to insert with the job
+    training: Training | None = None  # of a training: to insert with the job
     note: str = ""  # how the request was interpreted, for operators; note of the first transition
 
 

@@ -1,4 +1,4 @@
-"""Selects and checks the workflow template of a job. Only the comfyui backend uses templates."""
+"""Selects the backend of a job, and its workflow template, which only the comfyui backend uses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gpu_runner.protocol.workflows.default_purpose import purpose_of, purposes_o
 from jobs.errors import Refused, Unsupported
 from jobs.execution import back_off, runner_inventory
 from jobs.execution.runner_inventory import ServerInventory
-from jobs.models import Backend, Runner
+from jobs.models import Backend, Lane, Runner
 from models_registry.models import WorkflowRule, WorkflowTemplate
 from models_registry.workflow_templates import WithoutSlot
 
@@ -23,6 +23,8 @@ from .submission import Submission
 
 def routed(submission: Submission) -> Submission:
     """Return the submission with its backend and, for ComfyUI, its workflow template. Raises Refused."""
+    if submission.request.training is not None:
+        return replace(submission, backend=Backend.TRAINING, lane=Lane.BULK)
     if submission.workflow is not None or submission.files is not None:
         return submission
     rule = _matching_rule(submission)
@@ -126,7 +128,11 @@ def _default(submission: Submission) -> WorkflowTemplate:
 
 def _nowhere(submission: Submission, template: WorkflowTemplate) -> Iterator[Refused]:
     """Yield a refusal if no enabled runner has the required nodes. Busy or unreachable runners count."""
-    runners = list(Runner.objects.filter(enabled=True, backend=Backend.COMFYUI).defer("token", "figures"))
+    runners = list(
+        Runner.objects.filter(enabled=True, backend=Backend.COMFYUI).defer(
+            "token", "server_secret", "figures"
+        )
+    )
     if not runners:
         yield Unsupported(_("No ComfyUI runner is registered."), field=None)
         return

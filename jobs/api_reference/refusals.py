@@ -36,6 +36,7 @@ REASONS: dict[str, str | Promise] = {
     "bad_idempotency_key": _("The Idempotency-Key is not valid."),
     "unknown_target": _("The storage target does not exist, or not for this source."),
     "missing_parts": _("This installation does not have the files of the capsule."),
+    "bad_dataset": _("The images of a training cannot be used; the message lists what is wrong with which."),
     "model_exists": _("A model with this name or content exists already."),
     "idempotency_conflict": _("The Idempotency-Key was used for another request."),
 }

@@ -38,7 +38,7 @@ def active(runner: Runner) -> QuerySet[TemplateBackOff]:
 
 def record(job: Job, failed: Failed) -> None:
     """Have the runner back off from the template of a job that failed on it."""
-    if job.workflow_id is None or job.runner is None or failed.code not in OF_SERVER:
+    if job.workflow_id is None or job.runner_id is None or failed.code not in OF_SERVER:
         return
     misfit = failed.code == "model_unavailable" and failed.of_workflow
     if failed.code == "model_unavailable" and not misfit:  # a file of this request
@@ -46,8 +46,8 @@ def record(job: Job, failed: Failed) -> None:
     if not misfit and failed.work is not None and failed.work.engine_seconds > FAST_S:
         return
     with transaction.atomic():
-        key = {"runner_id": job.runner_id, "template_id": job.workflow_id}
-        row, _created = TemplateBackOff.objects.select_for_update().get_or_create(**key)
+        rows = TemplateBackOff.objects.select_for_update()
+        row, _created = rows.get_or_create(runner_id=job.runner_id, template_id=job.workflow_id)
         row.failures = min(row.failures + 1, 1000)
         row.until = timezone.now() + timedelta(seconds=delay_s(row.failures))
         row.inventory = Runner.objects.only("inventory").get(pk=job.runner_id).inventory if misfit else ""
@@ -63,14 +63,16 @@ def end(job: Job) -> None:
 
 def may_go_elsewhere(job: Job, failed: Failed) -> bool:
     """Whether another runner should try the job, whose failure may be that of its server."""
-    if job.workflow_id is None or failed.code not in OF_SERVER or job.attempt >= MAX_TRIES:
+    if job.workflow_id is None or job.runner is None:
+        return False
+    if failed.code not in OF_SERVER or job.attempt >= MAX_TRIES:
         return False
     others = Runner.objects.filter(enabled=True, draining=False, problem="", backend=Backend.COMFYUI)
-    others = others.exclude(pk=job.runner_id).exclude(
+    others = others.exclude(pk=job.runner.pk).exclude(
         Q(back_offs__template=job.workflow_id)
         & (Q(back_offs__until__gt=timezone.now()) | Q(back_offs__inventory=F("inventory"), inventory__gt=""))
     )
     return any(
         has_main_model(other, job) and RunnerCapabilities(other)(job)
-        for other in others.defer("token", "nodes", "file_lists")
+        for other in others.defer("token", "server_secret", "nodes", "file_lists")
     )

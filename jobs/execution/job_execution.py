@@ -30,6 +30,7 @@ from gpu_runner.protocol import (
     ModelFile,
     Progress,
     RunRequest,
+    TrainedFile,
 )
 from jobs.errors import LeaseLost
 from jobs.images import storage
@@ -37,12 +38,14 @@ from jobs.images.infotext.build import infotext
 from jobs.images.storage_targets import copy
 from jobs.images.storage_targets.copy import CopyFailed
 from jobs.models import Job, Output, OutputKind, Preview, Runner, Signal, State
+from models_registry.scanning.install_file import InstallError
 from models_registry.selectors import training
 
 from . import back_off, lifecycle
 from .lifecycle import Lease
 from .outages import OUTAGES, through_outage
 from .runner_client import CancelMode, NeverAccepted, RunnerClient, RunnerDied, RunnerError, RunnerUnreachable
+from .trained_result import TrainedResult
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ MODES: dict[Signal, CancelMode] = {
     Signal.SKIP: "skip",
 }
 COPY_FAILED = "copy_failed"
+NOT_REGISTERED = "not_registered"  # the file of a training
 GRACE_S = 15.0  # time for the runner to confirm a cancellation; then the job ends without it
 
 
@@ -72,7 +76,9 @@ class JobExecution:
         self.accepted = False
         self.environment: Environment | None = None
         self.passed_on: set[Signal] = set()
-        self.give_up_at = time.monotonic() + settings.JOB_TIMEOUT_S
+        self.trained = TrainedResult(self.job) if self.request.training else None
+        longest_s = settings.TRAINING_TIMEOUT_S if self.trained else settings.JOB_TIMEOUT_S
+        self.give_up_at = time.monotonic() + longest_s
         self.timed_out = False
         self.may_have_succeeded = False
         self.next_renewal = (
@@ -95,6 +101,8 @@ class JobExecution:
         finally:
             if not self.may_have_succeeded:  # no row refers to these files
                 self._delete_outputs()
+            if self.trained:
+                self.trained.discard()
 
     def _delete_outputs(self) -> None:
         storage.delete_files(self.outputs)
@@ -106,8 +114,9 @@ class JobExecution:
         return RunRequest(
             job_id=self.lease.order_id,
             request=self.request,
-            checkpoint=checkpoint
-            and ModelFile(path=checkpoint.path, sha256=self.job.checkpoint_sha256, **training(checkpoint)),
+            checkpoint=None
+            if checkpoint is None
+            else ModelFile(path=checkpoint.path, sha256=self.job.checkpoint_sha256, **training(checkpoint)),
             files={key: _file(kept) for key, kept in self.job.files.items()},
             workflow=self.job.workflow.workflow() if self.job.workflow else None,
             inputs={sha256: base64.b64encode(storage.read_input(sha256)).decode() for sha256 in wanted},
@@ -135,6 +144,12 @@ class JobExecution:
             case Progress():
                 self.progress = event
                 self.preview = event.preview or self.preview
+                if self.trained:
+                    self.trained.note(event)
+            case TrainedFile():
+                if self.trained is None:
+                    raise RuntimeError("the runner sent a trained file, and the job is no training")
+                self.trained.add(event)
             case ControlMap():
                 self.outputs.append(storage.store_map(self.job, event))
             case Image():
@@ -166,10 +181,16 @@ class JobExecution:
         if max(self.drawn, len(self.findings)) < self.request.num_results and not interrupted:
             raise RuntimeError("the runner sent fewer results than requested")
         try:
+            if self.trained:
+                lifecycle.renew(self.lease)
+                self.trained.install()
             self._copy_to_target()
         except CopyFailed:
             message = "The images could not be copied to the storage target."
             lifecycle.fail(self.lease, COPY_FAILED, message, done)
+            return
+        except InstallError as error:
+            lifecycle.fail(self.lease, NOT_REGISTERED, error.message, done)
             return
         through_outage(lambda: self._succeed(done, interrupted), settings.JOB_LEASE_S)
         back_off.end(self.job)
@@ -292,7 +313,9 @@ class JobExecution:
 
 
 def _job(lease: Lease) -> Job:
-    related = Job.objects.select_related("source", "runner", "checkpoint").defer("checkpoint__metadata")
+    related = Job.objects.select_related("source", "runner", "checkpoint", "training").defer(
+        "checkpoint__metadata"
+    )
     job = related.filter(pk=lease.job_id).first()
     if job is None:
         raise LeaseLost(str(lease.job_id))

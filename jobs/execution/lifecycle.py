@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -26,6 +27,7 @@ from jobs.images.labels.origin import fingerprints
 from jobs.models import (
     TERMINAL,
     TRANSITIONS,
+    Backend,
     Fingerprint,
     Job,
     Output,
@@ -38,6 +40,7 @@ from jobs.models import (
     findings_as_json,
 )
 from jobs.outbound.callbacks import outbox
+from jobs.trained_files import installation as trained_files
 
 from . import notifications, slots
 
@@ -239,6 +242,8 @@ def succeed(
     last = {} if interrupted else {"step": F("steps")}  # the last progress event is older
     with transaction.atomic():
         # One transaction: a succeeded job has all of its outputs, any other job has none.
+        if job.backend == Backend.TRAINING:
+            trained_files.publish(job)
         _end_after(job, lease, State.SUCCEEDED, done, outputs, **counts, **last)
         consent.record(job, outputs)
 
@@ -338,6 +343,8 @@ def _end(
     Output.objects.bulk_create(outputs)
     Fingerprint.objects.bulk_create(fingerprints(job, outputs))
     Preview.objects.filter(job=job.pk).delete()
+    if job.backend == Backend.TRAINING and to != State.SUCCEEDED:
+        transaction.on_commit(partial(trained_files.release, job.pk))
     ledger.close(job, settled, images)
     if served is not None:
         ledger.charge(job.source_id, served)

@@ -27,6 +27,7 @@ from gpu_runner.protocol import (
     Workflow,
     WorkflowProblems,
 )
+from gpu_runner.protocol.workflows.imports.messages import Converted, EditorFile
 from jobs.models import Runner
 from jobs.outbound.tls import trusted
 
@@ -116,6 +117,10 @@ class RunnerClient:
 
     def workflow_problems(self, workflow: Workflow) -> WorkflowProblems:
         return self._read("POST", "/workflows/check", WorkflowProblems, workflow.model_dump_json())
+
+    def converted_workflow(self, file: EditorFile) -> Converted:
+        """Convert a file of ComfyUI's editor with the nodes of the server."""
+        return self._read("POST", "/workflows/convert", Converted, file.model_dump_json())
 
     def refresh_inventory(self) -> None:
         """Have an adapter read the inventory of its ComfyUI server again."""

@@ -32,11 +32,12 @@ class ImageFetcher:
     ``base_url``: of this platform, whose own image URLs are read from storage; empty: they are downloaded like others.
     """
 
-    def __init__(self, source: BusinessSource, base_url: str = "") -> None:
+    def __init__(self, source: BusinessSource, base_url: str = "", max_images: int | None = None) -> None:
+        """``max_images``: None: the source's number of images per job."""
         self._base_url = base_url
         self._policy = Policy.of(source)
         self._deadline = time.monotonic() + self._policy.total_s
-        self._max_images = self._left = source.max_images
+        self._max_images = self._left = source.max_images if max_images is None else max_images
 
     def __call__(self, url: str) -> bytes:
         """Download one image. Raises OverLimit, or Refused as ``fetch_image``."""

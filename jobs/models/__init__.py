@@ -23,6 +23,7 @@ from .reproduction import Reproduction
 from .runner import Backend, Runner
 from .storage_target import StorageTarget
 from .template_back_off import TemplateBackOff
+from .training import Training
 from .unlabeled import UnlabeledImages
 from .usage import Usage
 
@@ -52,6 +53,7 @@ __all__ = [
     "State",
     "StorageTarget",
     "TemplateBackOff",
+    "Training",
     "Transition",
     "UnlabeledImages",
     "Usage",

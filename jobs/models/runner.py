@@ -14,10 +14,11 @@ from gpu_runner.protocol import ServerCredentials
 
 
 class Backend(models.TextChoices):
-    """Implementation that generates images: the own pipeline, or ComfyUI."""
+    """Implementation that executes jobs: the own pipeline, ComfyUI, or a trainer."""
 
     PIPELINE = "pipeline", "pipeline"
     COMFYUI = "comfyui", "ComfyUI"
+    TRAINING = "training", _("training")
 
 
 class ServerScheme(models.TextChoices):

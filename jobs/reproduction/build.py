@@ -48,6 +48,8 @@ def environment_of(job: Job) -> Environment | None:
 def workflow_digest(template: WorkflowTemplate) -> str:
     """SHA-256 of what a template does, regardless of its name and settings."""
     document = {"graph": template.graph, "slots": template.slots}
+    if template.if_asked:
+        document["if_asked"] = template.if_asked
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 

@@ -5,6 +5,8 @@ All other queues use the ORM broker of django-q2.
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,11 +16,12 @@ from django_q.conf import Conf
 
 from jobs.django_q import package
 from jobs.execution.lifecycle import Lease
-from jobs.models import Job, State
+from jobs.models import Backend, Job, State
 
 from .dispatcher import Dispatcher
 
 GENERATION = "generation"
+TIMEOUT_MARGIN_S = 60  # the worker itself ends a job that takes too long
 
 
 class FairBroker(ORM):
@@ -27,7 +30,9 @@ class FairBroker(ORM):
     def dequeue(self) -> list[tuple[Any, str]] | None:
         if not self._is_ours:
             return super().dequeue()
-        return [(str(lease.job_id), _package(lease)) for lease in self._dispatcher.take()]
+        leases = self._dispatcher.take()
+        trainings = _trainings(leases)
+        return [(str(lease.job_id), _package(lease, lease.job_id in trainings)) for lease in leases]
 
     def enqueue(self, task: str) -> Any:
         if self._is_ours:
@@ -70,5 +75,14 @@ class FairBroker(ORM):
         return Job.objects.filter(state=state).count()
 
 
-def _package(lease: Lease) -> str:
-    return package(lease.job_id, "jobs.tasks.run_job", str(lease.job_id), lease.attempt)
+def _trainings(leases: Sequence[Lease]) -> set[uuid.UUID]:
+    """Jobs among the claimed ones that are trainings, which may take longer than other tasks of the cluster."""
+    if not leases:
+        return set()
+    claimed = Job.objects.filter(pk__in=[lease.job_id for lease in leases], backend=Backend.TRAINING)
+    return set(claimed.values_list("pk", flat=True))
+
+
+def _package(lease: Lease, is_training: bool) -> str:
+    timeout_s = settings.TRAINING_TIMEOUT_S + TIMEOUT_MARGIN_S if is_training else None
+    return package(lease.job_id, "jobs.tasks.run_job", str(lease.job_id), lease.attempt, timeout_s=timeout_s)

@@ -65,7 +65,9 @@ def _last_write(job: Job) -> datetime | None:
 
 
 def _while_waiting(job: Job) -> JobEta:
-    runners = Runner.objects.filter(enabled=True, backend=job.backend).defer("token", "nodes", "file_lists")
+    runners = Runner.objects.filter(enabled=True, backend=job.backend).defer(
+        "token", "server_secret", "nodes", "file_lists"
+    )
     told = [queue_snapshot.explain(job, runner, settings.GENERATION_WORKERS) for runner in runners]
     able = [explanation for explanation in told if explanation.reason not in UNABLE]
     if not able:

@@ -22,7 +22,15 @@ from jobs.models.usage import mean_seconds_per_cost
 from . import policy
 
 SEEN_WITHIN = timedelta(seconds=15)
-COLUMNS = ("source_id", "lane", "created_at", "checkpoint_sha256", "cost_estimate", "runner_deaths")
+COLUMNS = (
+    "source_id",
+    "lane",
+    "created_at",
+    "checkpoint_sha256",
+    "cost_estimate",
+    "runner_deaths",
+    "workflow",
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ def read(runner: Runner, workers: int) -> QueueSnapshot:
         return QueueSnapshot([], {}, view, now)
     queued = _queued_for(runner, running)
     if view.backs_off_from:  # else they would fill the window
-        queued = queued.exclude(workflow__in=view.backs_off_from)
+        queued = queued.exclude(workflow_id__in=list(view.backs_off_from))
     sources = _sources(queued)
     oldest = list(_oldest_of_each(sources, queued, runner))
     if not oldest:

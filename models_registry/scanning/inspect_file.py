@@ -201,7 +201,7 @@ def _inspect_pickle(file: Path, folder_kind: str) -> FileInfo:
     return _info(identified, sha256, "", {}, architecture_of(identified, shapes, metadata))
 
 
-UNKNOWN_ARCHITECTURES = {
+UNKNOWN_ARCHITECTURES: dict[str, Any] = {
     Kind.FACE_RESTORER: gettext_lazy("Not a supported face restorer: only GFPGAN is supported."),
     Kind.UPSCALER: gettext_lazy("Not an upscaler of a supported architecture."),
 }

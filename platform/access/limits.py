@@ -66,6 +66,12 @@ class Limits(models.Model):
     )
     images_per_day = models.PositiveIntegerField(_("images per day"), null=True, blank=True)
     images_per_month = models.PositiveIntegerField(_("images per month"), null=True, blank=True)
+    trainings_per_month = models.PositiveIntegerField(
+        _("trainings per month"),
+        null=True,
+        blank=True,
+        help_text=_("LoRAs to train. 0: none. Empty: no limit."),
+    )
     cost_per_day = _cost_units(_("cost units per day"))
     cost_per_month = _cost_units(_("cost units per month"))
     total_budget = _cost_units(
@@ -127,6 +133,12 @@ class SourceLimits(Limits):
     max_images = models.PositiveIntegerField(
         _("max images per job"), default=16, validators=[MaxValueValidator(256)]
     )
+    max_training_steps = models.PositiveIntegerField(
+        _("max steps of a training"), default=5000, validators=[MaxValueValidator(20_000)]
+    )
+    max_training_images = models.PositiveIntegerField(
+        _("max images of a training"), default=200, validators=[MaxValueValidator(200)]
+    )
 
     class Meta:
         abstract = True
@@ -143,6 +155,8 @@ class KeyLimits(Limits):
     max_height = models.PositiveIntegerField(_("max height"), null=True, blank=True)
     max_steps = models.PositiveIntegerField(_("max steps"), null=True, blank=True)
     max_images = models.PositiveIntegerField(_("max images per job"), null=True, blank=True)
+    max_training_steps = models.PositiveIntegerField(_("max steps of a training"), null=True, blank=True)
+    max_training_images = models.PositiveIntegerField(_("max images of a training"), null=True, blank=True)
     allowed_models = models.JSONField(
         _("model files"),
         default=list,

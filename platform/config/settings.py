@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 from environs import Env
 
@@ -137,6 +138,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 LOCALE_PATHS = [LOCALE_DIR]
+FORMAT_MODULE_PATH = "config.formats"
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_I18N = True
 USE_TZ = True
@@ -165,11 +167,14 @@ UNFOLD = {
     "SITE_SYMBOL": "palette",
     "SITE_URL": None,  # no "view site" link: / belongs to a dialect
     "SHOW_LANGUAGES": True,
+    "STYLES": [lambda request: static("console/no_script.css")],
     "SIDEBAR": {"show_search": True, "navigation": "console.navigation.navigation"},
     "DASHBOARD_CALLBACK": "console.dashboard.views.dashboard",
 }
 
 # Django's default of 2.5 MB is too small for one base64 image.
+# Of a form with the images of a training, and of an archive with them that is fetched.
+TRAINING_UPLOAD_MAX_BYTES = env.int("TRAINING_UPLOAD_MAX_BYTES", default=256 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=40 * 1024 * 1024)
 
 REST_FRAMEWORK = {
@@ -212,6 +217,7 @@ JOB_LEASE_S = env.float(
 # Claimed jobs that no worker of the generation cluster has begun after this time are queued again.
 JOB_HAND_OVER_S = env.float("JOB_HAND_OVER_S", default=10.0)
 JOB_TIMEOUT_S = env.int("JOB_TIMEOUT_S", default=1800)  # maximum run time of a job
+TRAINING_TIMEOUT_S = env.int("TRAINING_TIMEOUT_S", default=24 * 3600)  # the same of a training
 JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous request waits for its job
 JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # jobs that are queued for longer expire
 

@@ -14,6 +14,7 @@ from access.tenancy import is_tenant
 from console.gallery.views import may_view as may_view_gallery
 from console.roles import SUBMIT_JOBS, VIEW_COSTS
 from console.setup.views import may_view as may_view_setup
+from console.trainings.views import may_view as may_view_trainings
 
 Item = tuple[str | Promise, str, str]  # title, icon, "app_model"
 
@@ -93,6 +94,7 @@ def _tenant_navigation() -> list[dict[str, Any]]:
         (_("Gallery"), "photo_library", "console:gallery", may_view_gallery),
         (_("Jobs"), "image", "admin:jobs_job_changelist", jobs),
         (_("Playground"), "brush", "console:playground", _permission(SUBMIT_JOBS)),
+        (_("Trainings"), "model_training", "console:trainings", may_view_trainings),
         (_("Keys"), "key", "console:keys", _permission("access.view_accesskey")),
         (_("Usage"), "bar_chart", "console:usage", _permission(VIEW_COSTS)),
         (_("Models"), "deployed_code", "console:models", _permission("models_registry.view_modelfile")),
@@ -123,6 +125,12 @@ def _operator_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "icon": "brush",
             "link": reverse_lazy("console:playground"),
             "permission": lambda request: request.user.has_perm(SUBMIT_JOBS),
+        },
+        {
+            "title": _("Trainings"),
+            "icon": "model_training",
+            "link": reverse_lazy("console:trainings"),
+            "permission": may_view_trainings,
         },
         {
             "title": _("Read labels"),

@@ -13,6 +13,8 @@ from .playground.parameters import parameters
 from .portal import api_pages, keys, models, overview, usage
 from .search.views import search
 from .setup import views as setup
+from .trainings import new as new_training
+from .trainings import views as trainings
 
 app_name = "console"
 
@@ -33,6 +35,19 @@ urlpatterns = [
     path("playground/", admin.site.admin_view(page), name="playground"),
     path("playground/choices/", admin.site.admin_view(choices), name="playground_choices"),
     path("playground/parameters/", admin.site.admin_view(parameters), name="playground_parameters"),
+    path("trainings/", admin.site.admin_view(trainings.page), name="trainings"),
+    path("trainings/new/", admin.site.admin_view(new_training.page), name="training_new"),
+    path("trainings/<uuid:training_id>/", admin.site.admin_view(trainings.one), name="training"),
+    path("trainings/<uuid:training_id>/live/", admin.site.admin_view(trainings.live), name="training_live"),
+    *(
+        path(
+            f"trainings/<uuid:training_id>/{what}/",
+            admin.site.admin_view(trainings.act),
+            {"what": what},
+            name=f"training_{what}",
+        )
+        for what in ("cancel", "finish")
+    ),
     path("labels/", admin.site.admin_view(labels.page), name="labels"),
     path("search/", admin.site.admin_view(search), name="search"),
     path("setup/", admin.site.admin_view(setup.page), name="setup"),

@@ -33,9 +33,13 @@ class InputImages:
 
     def __init__(self, source: BusinessSource, base_url: str) -> None:
         self.files: dict[str, bytes] = {}
-        self._base_url = base_url
+        self._base_url, self._source = base_url, source
         self._fetch = ImageFetcher(source)
         self._by_url: dict[str, InputImage] = {}
+
+    def fetch_at_most(self, images: int) -> None:
+        """Allow so many URLs, in place of the source's number of images per job."""
+        self._fetch = ImageFetcher(self._source, max_images=images)
 
     def add(self, field: str, data: bytes) -> InputImage:
         """Add the content of an image file. Raises InvalidImage."""

@@ -90,7 +90,7 @@ def _queue() -> Iterator[Metric]:
 
 def _runners() -> Iterator[Metric]:
     now = timezone.now()
-    runners = list(Runner.objects.defer("token", "nodes"))
+    runners = list(Runner.objects.defer("token", "server_secret", "nodes"))
     running = dict(
         Job.objects.filter(state=State.RUNNING).order_by().values_list("runner").annotate(Count("pk"))
     )

@@ -17,7 +17,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from jobs.models import Runner
+from jobs.models import Backend, Runner
 from telemetry.models import Mark
 
 from .tasks import HEARTBEAT
@@ -59,7 +59,7 @@ def background() -> bool:
 
 def runner() -> bool:
     seen = Runner.objects.filter(enabled=True, seen_at__gt=timezone.now() - MAX_RUNNER_AGE)
-    return seen.filter(problem="").exists()
+    return seen.filter(problem="").exclude(backend=Backend.TRAINING).exists()
 
 
 def hand_over() -> bool:

@@ -95,16 +95,6 @@ def proxied(site: Sandbox) -> Sandbox:
     return site
 
 
-def test_first_image_is_drawn_through_nginx_and_stored_in_s3(proxied: Sandbox, bucket):
-    printed = proxied.run(STEPS[FIRST_IMAGE])
-    assert '"secret": "' in printed
-    assert judge(Image.open(proxied.path("/root/first.png"))).shape == "circle"
-    stored = [entry.key for entry in bucket.objects.all()]
-    assert any(key.endswith(".png") for key in stored)
-    media = proxied.path("/var/lib/atelier/media")
-    assert not [path for path in media.rglob("*") if path.is_file()]
-
-
 def test_secrets_are_generated_and_readable_by_the_group_alone(site: Sandbox):
     path = site.path("/etc/atelier/atelier.env")
     assert path.stat().st_mode & 0o777 == 0o640
@@ -135,3 +125,13 @@ def test_systemd_accepts_the_units(site: Sandbox):
     units = sorted(path for path in installed.glob("*") if "@." not in path.name)
     done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_first_image_is_drawn_through_nginx_and_stored_in_s3(proxied: Sandbox, bucket):
+    printed = proxied.run(STEPS[FIRST_IMAGE])
+    assert '"secret": "' in printed
+    assert judge(Image.open(proxied.path("/root/first.png"))).shape == "circle"
+    stored = [entry.key for entry in bucket.objects.all()]
+    assert any(key.endswith(".png") for key in stored)
+    media = proxied.path("/var/lib/atelier/media")
+    assert not [path for path in media.rglob("*") if path.is_file()]

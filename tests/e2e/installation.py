@@ -83,7 +83,7 @@ for line in sys.stdin:
 class Installation:
     def __init__(self, data_dir: Path, database_url: str, **settings: str) -> None:
         self.data_dir = data_dir
-        self.port, self.runner_port = free_port(), free_port()
+        self.port, self.runner_port, self.trainer_port = free_port(), free_port(), free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.environment = {
             **os.environ,
@@ -132,14 +132,23 @@ class Installation:
                 *[sys.executable, "-m", "gpu_runner", "--host", "127.0.0.1", "--port", str(self.runner_port)],
                 *["--models-root", str(self.data_dir / "models"), "--slots", "4"],
             ],
+            "trainer": [
+                *[sys.executable, "-m", "gpu_runner", "train", "--port", str(self.trainer_port)],
+                *["--models-root", str(self.data_dir / "models")],
+                *["--work-dir", str(self.data_dir / "trainings")],
+            ],
             "web": [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}"],
             "generation": [*MANAGE, "qcluster"],
+            "generation-trainer": [*MANAGE, "qcluster"],
             "background": [*MANAGE, "qcluster"],
         }[name]
 
     def start(self, *names: str) -> None:
         for name in names:
-            environment = self.environment | ({"Q_CLUSTER_NAME": name} if name == "generation" else {})
+            environment = self.environment | {
+                "generation": {"Q_CLUSTER_NAME": "generation"},
+                "generation-trainer": {"Q_CLUSTER_NAME": "generation", "RUNNER_NAME": "trainer"},
+            }.get(name, {})
             with (self.data_dir / f"{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(
                     self.command(name),

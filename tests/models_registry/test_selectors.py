@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from models_registry.errors import ModelNotAllowed, ModelNotFound, ModelUnusable
-from models_registry.models import FOLDERS, Kind
+from models_registry.models import FOLDERS, Kind, StylePreset, StylePresetLora
 from models_registry.selectors import control_model, list_for, resolve
 
 
@@ -199,3 +199,15 @@ def test_source_for_commercial_use_is_refused_other_files_by_name(source, regist
     for name in ("closed", "untold"):
         with pytest.raises(ModelUnusable, match=f"{name}: its commercial use"):
             resolve(Kind.CHECKPOINT, name, source)
+
+
+def test_preset_with_a_file_not_for_commercial_use_is_not_offered(source, register):
+    closed = register("checkpoints/closed.safetensors", commercial_use="no")
+    lora = register("loras/closed.safetensors", kind=Kind.LORA)
+    for key, checkpoint in (("default", None), ("closed", closed), ("lora", None)):
+        StylePreset.objects.create(key=key, checkpoint=checkpoint)
+    StylePresetLora.objects.create(preset=StylePreset.objects.get(key="lora"), name="x", lora=lora)
+    keys = lambda: set(StylePreset.objects.offered_to(source).values_list("key", flat=True))  # noqa: E731
+    assert keys() >= {"default", "closed", "lora"}
+    source.commercial_models_only = True
+    assert keys() & {"default", "closed", "lora"} == {"default"}

@@ -1,6 +1,6 @@
 """Programs that `make run` starts."""
 
-from config.management.commands.up import comfyui_programs, platform_programs
+from config.management.commands.up import comfyui_programs, platform_programs, trainer_programs
 from jobs.models import Runner
 
 
@@ -12,6 +12,15 @@ def test_each_comfyui_server_gets_an_adapter_a_cluster_and_a_runner(db):
     urls = dict(Runner.objects.values_list("name", "url"))
     assert urls.keys() == {"comfyui-1", "comfyui-2"}
     assert urls["comfyui-1"].endswith(first.command[-1])
+
+
+def test_trainer_has_a_cluster_of_its_own(db):
+    trainer, cluster = trainer_programs()
+    assert trainer.command[1:4] == ["-m", "gpu_runner", "train"]
+    assert cluster.environment["RUNNER_NAME"] == "trainer"
+    runner = Runner.objects.get(name="trainer")
+    assert runner.backend == "training"
+    assert runner.url.rpartition(":")[2] in trainer.command
 
 
 def environment_of_the_runner() -> dict[str, str]:

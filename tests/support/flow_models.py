@@ -98,14 +98,17 @@ def written(root: Path, name: str, tensors: dict[str, Tensor], **overrides: Any)
 
 
 def write_z_image(root: Path) -> tuple[ModelFile, Variant]:
-    """Two files: transformer with VAE, and text encoder."""
+    """Three files, as ComfyUI has them: transformer, VAE and text encoder."""
     transformer = original_layout("z_image", tiny("z_image").state_dict(), "model.diffusion_model.")
-    transformer |= from_diffusers(sd3_modules().vae.state_dict(), VAE_PREFIX, vae_pairs(VAE_CONFIG))
+    vae = from_diffusers(sd3_modules().vae.state_dict(), "", vae_pairs(VAE_CONFIG))
     encoder = {f"model.{name}": tensor for name, tensor in qwen3().state_dict().items()}
-    variant = Variant(text_encoders=(written(root, "z-qwen", encoder),))
+    variant = Variant(
+        vae=written(root, "z-vae", vae, vae=OVERRIDES["vae"]),
+        text_encoders=(written(root, "z-qwen", encoder),),
+    )
     config = {key: transformer_files.TINY["z_image"][key] for key in ("n_heads", "n_kv_heads", "axes_dims")}
     config["axes_lens"] = [1024, 32, 32]  # tables of positions: of text and image, rows, columns
-    return written(root, "z-image", transformer, transformer=config, vae=OVERRIDES["vae"]), variant
+    return written(root, "z-image", transformer, transformer=config), variant
 
 
 WRITERS: dict[str, Callable[[Path], tuple[ModelFile, Variant]]] = {

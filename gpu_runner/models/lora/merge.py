@@ -14,10 +14,12 @@ from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.module_copies import submodule
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
-from gpu_runner.protocol.model_detection.adapter_layouts import Module, read_adapter
+from gpu_runner.protocol.model_detection.adapter_layouts import UNET, Adapter, Module, read_adapter, split
+from gpu_runner.protocol.model_detection.transformers.lora_names import lora_families
 
 from .deltas import Parts, weight_delta
 from .targets import Target, target_of
+from .transformer_merge import changes_of, merged_transformer
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +31,13 @@ class Lora:
     name: str
     modules: Mapping[Module, Parts]
     bundled: Mapping[str, Parts] = field(default_factory=dict)
+    other_networks: Mapping[str, Parts] = field(
+        default_factory=dict
+    )  # by path; modules of transformers among them
 
     @property
     def size_bytes(self) -> int:
-        groups = (*self.modules.values(), *self.bundled.values())
+        groups = (*self.modules.values(), *self.bundled.values(), *self.other_networks.values())
         tensors = (tensor for parts in groups for tensor in parts.values())
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
@@ -42,6 +47,10 @@ class Lora:
         Modules missing from the checkpoint are skipped, as in A1111. Raises ModelUnavailable if none matches.
         """
         found = {target.part for target, _parts in _matching(checkpoint, self)}
+        if checkpoint.facts.flow is not None and any(
+            True for _ in changes_of(checkpoint, self.other_networks)
+        ):
+            found.add(UNET)
         if not found:
             raise ModelUnavailable(f"LoRA {self.name} matches no layer of this checkpoint")
         absent = [module.name for module in self.modules if target_of(checkpoint, module) is None]
@@ -61,15 +70,30 @@ class LoraWeight(NamedTuple):
 def read_lora(file: TensorFile, name: str) -> Lora:
     """Read a LoRA. Raises ModelUnavailable if the file is not a LoRA."""
     adapter = read_adapter(file)
-    if not adapter.modules:
+    if not adapter.is_adapter:
         raise ModelUnavailable(f"{name} is not a LoRA")
-    if adapter.left_out:
-        log.warning("%s: %d modules or tensors are not used", name, len(adapter.left_out))
+    other_networks = _of_other_networks(file, adapter)
+    left_out = adapter.unused if other_networks else adapter.left_out
+    if left_out:
+        log.warning("%s: %d modules or tensors are not used", name, len(left_out))
     return Lora(
         name,
         {module: _tensors(file, roles) for module, roles in adapter.modules.items()},
         {embedding: _tensors(file, tensors) for embedding, tensors in adapter.bundled.items()},
+        {path: _tensors(file, roles) for path, roles in other_networks.items()},
     )
+
+
+def _of_other_networks(file: TensorFile, adapter: Adapter) -> dict[str, dict[str, str]]:
+    """Tensor names by path and role; only of files for transformers, as others may have leftovers of any kind."""
+    if not adapter.foreign or not lora_families(adapter.foreign):
+        return {}
+    paths: dict[str, dict[str, str]] = {path: {} for path in adapter.foreign}
+    for name in file.shapes:
+        found = split(name)
+        if found is not None and found[0] in paths:
+            paths[found[0]][found[1]] = name
+    return paths
 
 
 def _tensors(file: TensorFile, names: Mapping[str, str]) -> Parts:
@@ -79,6 +103,9 @@ def _tensors(file: TensorFile, names: Mapping[str, str]) -> Parts:
 def merged_tensors(checkpoint: LoadedCheckpoint, part: str, loras: Sequence[LoraWeight]) -> dict[str, Tensor]:
     """Merged tensors of one checkpoint part (unet, text_encoder, ...), by name; only those that change."""
     module: nn.Module = getattr(checkpoint, part)
+    if part == UNET and checkpoint.facts.flow is not None:
+        changed = [(use.lora.name, use.lora.other_networks, use.weight, use.rank) for use in loras]
+        return merged_transformer(checkpoint, changed)
     changes: dict[str, list[tuple[LoraWeight, Parts]]] = {}
     for use in loras:
         for target, parts in _matching(checkpoint, use.lora):

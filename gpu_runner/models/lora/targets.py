@@ -33,10 +33,10 @@ _TARGETS: WeakKeyDictionary[LoadedCheckpoint, dict[tuple[str, str], Target]] = W
 
 
 def _all_targets(checkpoint: LoadedCheckpoint) -> Iterator[tuple[tuple[str, str], Target]]:
-    for path in _adaptable_paths(checkpoint.unet):
+    for path in _adaptable_paths(checkpoint.unet) if checkpoint.facts.flow is None else ():
         for alias in (path, path.removesuffix(".0")):
             yield (UNET, alias.replace(".", "_")), Target(UNET, path)
-    for ldm, path in unet_pairs(checkpoint.unet.config):
+    for ldm, path in unet_pairs(checkpoint.unet.config) if checkpoint.facts.flow is None else ():
         for alias in (ldm, ldm.removesuffix(".0")):
             yield (UNET, alias.replace(".", "_")), Target(UNET, path)
     for part in (TEXT, TEXT_2):

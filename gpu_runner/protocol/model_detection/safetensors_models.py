@@ -162,7 +162,7 @@ def _adapter(shapes: Shapes, metadata: Metadata) -> Identified | None:
     if adapter.is_for_another_network and (
         found := describe_transformer_lora(adapter.foreign, shapes, metadata)
     ):
-        return Identified("lora", found.family, detail | found.detail, found.problem)
+        return Identified("lora", found.family, {**detail, **found.detail}, found.problem)
     if adapter.is_for_another_network:
         problem = f"its modules are not those of a Stable Diffusion UNet ({adapter.foreign[0][:80]}, ...)"
         return Identified("lora", UNKNOWN, detail, problem)

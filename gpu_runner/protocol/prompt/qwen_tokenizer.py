@@ -12,6 +12,7 @@ from tokenizers.models import BPE
 from .tokenizer import letters_of_bytes
 
 START, END, PADDING = 151644, 151645, 151643  # <|im_start|>, <|im_end|>, <|endoftext|>
+TEMPLATE_TOKENS = 8  # of a message without text
 VOCABULARY_SIZE = 151936  # rows of the embedding table of the released models
 
 _WORDS = Regex(

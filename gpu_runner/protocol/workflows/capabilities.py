@@ -83,6 +83,7 @@ def unsupported_fields(request: GenerationRequest, workflow: Workflow) -> Iterat
                 yield from _unsupported_in_hires(request.hires, workflow)
             case _:
                 yield UnsupportedField(name, f"not supported by the workflow {workflow.name}")
+    yield from _missing_parts(request, workflow)
     yield from _unsupported_names(request, workflow)
     yield from _unsupported_prompts(request)
     if request.controls and CONTROLS in slots:
@@ -135,6 +136,19 @@ def _non_default_fields(part: BaseModel) -> Iterator[str]:
     for name, field in type(part).model_fields.items():
         if getattr(part, name) != field.get_default(call_default_factory=True):
             yield name
+
+
+def _missing_parts(request: GenerationRequest, workflow: Workflow) -> Iterator[UnsupportedField]:
+    """Yield what the template needs and the request lacks: its constants would be drawn instead."""
+    slots = workflow.slots.keys()
+    required = {
+        "init_images": "init_images" in slots and not request.init_images,
+        "inpaint.mask": "inpaint.mask" in slots and not (request.inpaint or request.change_background),
+        "hires": any(slot.startswith("hires.") for slot in slots) and not request.hires,
+    }
+    for field, is_missing in required.items():
+        if is_missing:
+            yield UnsupportedField(field, f"required by the workflow {workflow.name}")
 
 
 def _unsupported_in_inpaint(inpaint: Inpaint) -> Iterator[UnsupportedField]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .requirements import is_model_file
 from .template import Target, Workflow, is_link
 
 MAX_SHOWN = 5
@@ -46,7 +47,10 @@ def problems(workflow: Workflow, object_info: Mapping[str, Any]) -> Iterator[str
             if is_link(value):
                 yield from _link_problems(workflow, object_info, key, name, value)
             elif known is not None and (key, name) not in slot_targets and value not in known:
-                yield f"node {key} ({node.class_type}): {name} must be an option of this ComfyUI (got {value!r})"
+                if is_model_file(value):
+                    yield f"node {key} ({node.class_type}): this ComfyUI lacks the file {value}"
+                else:
+                    yield f"node {key} ({node.class_type}): {name} must be an option of this ComfyUI (got {value!r})"
     for slot, targets in workflow.slots.items():
         for target in (Target.read(text, workflow.graph) for text in targets):
             if target.input and not _has_input(workflow, object_info, target):

@@ -42,6 +42,10 @@ LORAS, VAE, CONTROLS = "loras", "vae", "controls"
 SLOTS = (*VALUES, LORAS, VAE, CONTROLS)
 
 
+EDITOR_FORMAT = (
+    "graph: this is a workflow as the editor saves it. In ComfyUI, use the menu item Workflow, Export (API), and paste"
+    " that file"
+)
 # Slots whose request field has a default, so that it can be seen whether a client asks for another value.
 WITH_DEFAULT = frozenset(
     {
@@ -59,8 +63,18 @@ WITH_DEFAULT = frozenset(
 )
 
 
+def unwrapped(graph: Any) -> Any:
+    """Return the graph of a body of ``POST /prompt``, which has it under ``prompt``; other values as they are."""
+    inner = graph.get("prompt") if isinstance(graph, dict) else None
+    if isinstance(inner, dict) and "class_type" not in graph["prompt"] and "inputs" not in graph["prompt"]:
+        return inner
+    return graph
+
+
 def read(name: str, graph: Any, slots: Any, if_asked: Any = ()) -> Workflow:
     """Parse and validate a template. Raises ValueError with a message for operators."""
+    if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
+        raise ValueError(EDITOR_FORMAT)
     try:
         workflow = Workflow(name=name, graph=graph, slots=slots, if_asked=if_asked)
     except ValidationError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -85,6 +85,6 @@ def links(inputs: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
             yield name, value[0], value[1]
 
 
-def is_link(value: Any) -> bool:
+def is_link(value: Any) -> TypeGuard[list[Any]]:
     """Whether an input value is a link: ``[node, output index]``."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int

@@ -14,7 +14,7 @@ from jobs.models import Job
 
 from . import aigc, xmp
 
-LABELED_TASKS = frozenset({"txt2img", "img2img", "change_background", "upscale"})
+LABELED_TASKS = frozenset({"txt2img", "img2img", "change_background", "upscale", "train_lora"})
 DOCUMENT_ID = "xmp.did:"
 
 
@@ -49,7 +49,7 @@ def is_generated(request: GenerationRequest) -> bool:
 
 def source_type(request: GenerationRequest) -> str:
     """IPTC digital source type: an image from text alone, or one that was made from an input image."""
-    return xmp.GENERATED if request.task == "txt2img" else xmp.COMPOSITE
+    return xmp.GENERATED if request.task in ("txt2img", "train_lora") else xmp.COMPOSITE
 
 
 def label_of(

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.admin.utils import flatten_fieldsets
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -41,7 +41,7 @@ class TabForm(forms.ModelForm):
         super().add_error(field, error)
 
     def _has(self, name: str) -> bool:
-        return name in self.fields or name == forms.forms.NON_FIELD_ERRORS
+        return name in self.fields or name == NON_FIELD_ERRORS
 
 
 class TabbedAdmin(ConsoleAdmin):

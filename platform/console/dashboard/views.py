@@ -61,7 +61,7 @@ def figures(request: HttpRequest) -> dict[str, Any]:
     if may("jobs.view_callback"):
         shown["undelivered"] = live_figures.undelivered_callbacks(sources, now)
     if may("jobs.view_runner") and sources is None:
-        runners = list(Runner.objects.order_by("name").defer("token", "nodes", "file_lists"))
+        runners = list(Runner.objects.order_by("name").defer("token", "server_secret", "nodes", "file_lists"))
         shown["runners"] = list(live_figures.runner_loads(runners))
         shown["replacements"] = replaced_since(now - live_figures.DAY)
         shown["alerts"] = _alerts(shown, runners, now)

@@ -98,7 +98,7 @@ class JobAdmin(ReadOnly, Reproductions):
         jobs = super().get_queryset(request).select_related("source", "key", "checkpoint", "runner")
         long = ("received", "request", "findings", "environment", "error_message", "checkpoint__metadata")
         return (
-            jobs.defer(*long, "key__secret", "key__session_token", "runner__token")
+            jobs.defer(*long, "key__secret", "key__session_token", "runner__token", "runner__server_secret")
             .annotate(error_start=Left("error_message", ERROR_LENGTH))
             .prefetch_related(FIRST_IMAGE)
         )

@@ -46,6 +46,9 @@ def _reason(job: Job, reason: Reason | None) -> str:
         Reason.SUSPECT_WAITS: _(
             "A runner crashed while running it. It is retried alone, when no other such job is running."
         ),
+        Reason.RUNNER_BACKS_OFF: _(
+            "Jobs of its workflow template have failed on the ComfyUI servers, which therefore wait before the next one."
+        ),
         Reason.BEHIND_OTHERS: _(
             "Other jobs go first: their lane is more urgent, or their source has had less runner time recently."
         ),
@@ -53,7 +56,7 @@ def _reason(job: Job, reason: Reason | None) -> str:
 
 
 def _position(eta: JobEta) -> str:
-    if eta.reason in {None, Reason.NEXT, Reason.NO_RUNNER} or not eta.ahead:
+    if eta.reason in {None, Reason.NEXT, Reason.NO_RUNNER, Reason.RUNNER_BACKS_OFF} or not eta.ahead:
         return ""
     return ngettext("%d job is ahead of it.", "%d jobs are ahead of it.", eta.ahead) % eta.ahead
 

@@ -20,6 +20,7 @@ class JobChangeList(KeysetChangeList):
     """List of jobs. A search term that is neither an id nor an error code is searched in the prompts."""
 
     words = ""
+    query: str
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         found: QuerySet[Any] = super().get_queryset(request, exclude_parameters)

@@ -26,7 +26,7 @@ from console.jobs.actions import JobActions, note_of
 from jobs.admission.reproduce import ReproduceRequest, reproduce
 from jobs.errors import Refused
 from jobs.images.input_files import MAX_INPUT_BYTES
-from jobs.models import Job, Output, OutputKind, Reproduction
+from jobs.models import Backend, Job, Output, OutputKind, Reproduction
 from jobs.reproduction import comparison
 from jobs.reproduction.build import capsule_of
 from jobs.reproduction.capsule import MAX_CAPSULE_BYTES, Capsule, read_capsule
@@ -176,7 +176,8 @@ class Reproductions(JobActions):
     def _output_of(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> Output:
         job = self.visible_job(request, job_id)
         outputs = Output.objects.select_related("job__source", "job__key", "job__checkpoint", "job__workflow")
-        return get_object_or_404(outputs, job=job.pk, kind=OutputKind.IMAGE, index=index)
+        drawn = outputs.exclude(job__backend=Backend.TRAINING)  # samples of a training cannot be drawn again
+        return get_object_or_404(drawn, job=job.pk, kind=OutputKind.IMAGE, index=index)
 
 
 SHOWN = frozenset({"image/png", "image/jpeg", "image/webp", "image/avif"})

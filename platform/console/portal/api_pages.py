@@ -98,7 +98,7 @@ def _names(source: BusinessSource, base: str) -> tuple[str, str, str]:
         checkpoint = resolve(Kind.CHECKPOINT, "", source).name
     except ModelNotFound:
         checkpoint = "shapes"
-    presets = StylePreset.objects.usable().allowed_for(source).filter(task=StylePreset.Task.TXT2IMG)
+    presets = StylePreset.objects.usable().offered_to(source).filter(task=StylePreset.Task.TXT2IMG)
     style = presets.order_by("key").values_list("key", flat=True).first() or ""
     return checkpoint, _image_url(source, base), style
 

@@ -39,7 +39,7 @@ def page(request: HttpRequest) -> HttpResponse:
     if source is not None:
         keys = AccessKey.objects.filter(source=source).defer("secret").order_by("-enabled", "-created_at")
         context |= {
-            "cards": [_card(key) for key in keys[:MAX_KEYS]],
+            "cards": sorted(map(_card, keys[:MAX_KEYS]), key=lambda card: card.is_of_console),
             "may_add": request.user.has_perm(ADD_KEY),
             "may_change": request.user.has_perm(CHANGE_KEY),
             "callback_secret": CallbackSecret.objects.filter(source=source).defer("secret").first(),

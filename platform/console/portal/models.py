@@ -69,7 +69,7 @@ def _names(file: ModelFile, source: BusinessSource) -> dict[str, str]:
 
 
 def _presets(source: BusinessSource) -> Any:
-    return StylePreset.objects.usable().allowed_for(source).order_by("key", "variant")
+    return StylePreset.objects.usable().offered_to(source).order_by("key", "variant")
 
 
 def sample(request: HttpRequest, file_id: int) -> HttpResponseBase:

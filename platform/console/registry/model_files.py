@@ -195,7 +195,9 @@ class SingleKindAdmin(
         names = list(self.get_fields(request, obj))
         if is_tenant(request.user):
             return [(None, {"fields": names})]
-        groups = [(title, [name for name in group if name in names]) for title, group in GROUPS]
+        groups: list[tuple[Any, list[str]]] = [
+            (title, [name for name in group if name in names]) for title, group in GROUPS
+        ]
         scanned = [
             name for name in names if name not in {*USE, *(name for _t, group in groups for name in group)}
         ]

@@ -22,6 +22,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
 
 from console.admin_base.base import ConsoleAdmin, ConsoleChangeList
 from console.dashboard.live_figures import RunnerLoad, runner_loads
+from jobs.execution import back_off
 from jobs.execution.runner_client import RunnerBusy, RunnerClient, RunnerError
 from jobs.execution.runner_monitor import look_at
 from jobs.models import Backend, Runner
@@ -90,7 +91,15 @@ CONNECTION = [
 ]  # changing these redirects jobs and the token to another server
 STATUS = ["state", "slots_taken", "models_loaded", "memory", "server_queue", "seen"]
 SECRETS = ["new_token", "new_server_secret"]
-REPORTED = ["device", "version", "own_model_files", "problem", "hand_over_lost_at", "process_replaced_at"]
+REPORTED = [
+    "device",
+    "version",
+    "own_model_files",
+    "backs_off_from",
+    "problem",
+    "hand_over_lost_at",
+    "process_replaced_at",
+]
 
 
 @admin.register(Runner)
@@ -230,6 +239,12 @@ class RunnerAdmin(ConsoleAdmin):
     @admin.display(description=gettext_lazy("own model files"))
     def own_model_files(self, runner: Runner) -> str:
         return ", ".join(runner.own_files.order_by("path").values_list("path", flat=True)) or "–"
+
+    @admin.display(description=gettext_lazy("backs off from"))
+    def backs_off_from(self, runner: Runner) -> str:
+        """Workflow templates that failed on the server lately, each with the last reason."""
+        rows = back_off.active(runner).select_related("template").defer("template__graph")
+        return "; ".join(f"{row.template}: {row.reason}" for row in rows) or "–"
 
 
 OPERATIONS: list[tuple[str, str | Promise]] = [

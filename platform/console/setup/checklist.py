@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from access.models import AccessKey, BusinessSource
-from jobs.models import Runner
+from jobs.models import Backend, Runner
 from jobs.models.storage_target import StorageTarget
 from jobs.scheduling.queue_snapshot import SEEN_WITHIN
 from jobs.text_model import client as text_model
@@ -45,6 +45,7 @@ def _list(model: str) -> str:
 
 def _required(kinds: set[str]) -> list[Check]:
     seen = Runner.objects.filter(enabled=True, seen_at__gt=timezone.now() - SEEN_WITHIN, problem="")
+    seen = seen.exclude(backend=Backend.TRAINING)
     return [
         Check(
             _("Runner"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from django import template
@@ -39,6 +40,13 @@ def as_in_menu(parts: list[dict[str, Any]], request: HttpRequest) -> list[dict[s
 def _names(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Names of objects, which are not capitalized."""
     return [part | {"is_name": True} for part in parts]
+
+
+@register.filter
+def initials(name: str) -> str:
+    """Two letters that stand for a name where it has no image: those of its first two words, or its first two."""
+    words = re.findall(r"[^\W_]+", name)
+    return words[0][0] + words[1][0] if len(words) > 1 else name[:2]
 
 
 @register.filter

@@ -41,7 +41,13 @@ RATE_LIMITS = (
 )
 SIZE_LIMITS = (
     gettext_lazy("Size limits"),
-    {"fields": [("max_width", "max_height"), ("max_steps", "max_images")]},
+    {
+        "fields": [
+            ("max_width", "max_height"),
+            ("max_steps", "max_images"),
+            ("max_training_steps", "max_training_images"),
+        ]
+    },
 )
 QUOTAS = (
     gettext_lazy("Quotas"),
@@ -55,6 +61,7 @@ QUOTAS = (
             ("images_per_month", "cost_per_month"),
             "used_this_month",
             ("total_budget", "used_in_all"),
+            "trainings_per_month",
         ],
     },
 )

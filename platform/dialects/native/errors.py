@@ -88,7 +88,12 @@ class Problem(Exception):
         counters.refusals.labels(dialect="native", reason=refused.code).inc()
         status = REFUSED.get(refused.code, 429 if refused.retry_after else 422)
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
+        problems = [
+            FieldError(loc=[problem.file] if problem.file else [], msg=problem.message, type=refused.code)
+            for problem in getattr(refused, "problems", ())
+        ]
         members: dict[str, Any] = {
+            "errors": problems,
             "field": FIELDS.get(refused.field or "", refused.field),
             "retry_after": refused.retry_after,
         }

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from jobs.admission.admit import find_replay
 from jobs.admission.reproduce import MissingParts, reproduce
 from jobs.images.signed_urls import public_path
-from jobs.models import Job, Reproduction
+from jobs.models import Backend, Job, Reproduction
 from jobs.reproduction.build import capsule_of
 from jobs.reproduction.capsule import Capsule
 from jobs.reproduction.comparison import picture_of
@@ -53,7 +53,9 @@ class OutputCapsule(OneJob):
     def get(self, request: Request, job_id: uuid.UUID, index: int) -> Response:
         """The capsule of an output: everything that is needed to draw it again, here or on another installation."""
         output = self.job(job_id).image_outputs.filter(index=index).select_related("job__workflow").first()
-        if output is None:
+        if (
+            output is None or output.job.backend == Backend.TRAINING
+        ):  # samples of a training cannot be drawn again
             raise Problem.not_found()
         name = f"capsule-{job_id}-{index}.json"
         headers = {

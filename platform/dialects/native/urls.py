@@ -6,7 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from dialects.http import IgnoreAcceptHeader
 
-from . import labels, model_intakes, reproductions, views
+from . import labels, model_intakes, reproductions, trainings, views
 from .base import NotFound
 
 app_name = "native"
@@ -35,6 +35,11 @@ urlpatterns: list[URLPattern] = [
     path("models", views.Models.as_view(), name="models"),
     path("models/intakes", model_intakes.ModelIntakes.as_view(), name="model-intakes"),
     path("models/intakes/<uuid:intake_id>", model_intakes.OneModelIntake.as_view(), name="model-intake"),
+    path("trainings", trainings.Trainings.as_view(), name="trainings"),
+    path("trainings/quote", trainings.TrainingQuotes.as_view(), name="training-quote"),
+    path("trainings/<uuid:training_id>", trainings.OneTraining.as_view(), name="training"),
+    path("trainings/<uuid:training_id>/cancel", trainings.CancelTraining.as_view(), name="training-cancel"),
+    path("trainings/<uuid:training_id>/finish", trainings.FinishTraining.as_view(), name="training-finish"),
     path("samplers", views.Samplers.as_view(), name="samplers"),
     path("schedulers", views.Schedulers.as_view(), name="schedulers"),
     path("usage", views.Usage.as_view(), name="usage"),

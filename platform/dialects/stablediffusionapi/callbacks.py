@@ -1,23 +1,41 @@
-"""Webhooks of a finished job and of a loaded model."""
+"""Webhooks of a finished job, of a training and of a loaded model."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from jobs.models import IntakeState, State
+from jobs.models import Backend, IntakeState, State
 from jobs.models.callback import Callback
 from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
 
 from .errors import message_fields
 from .numeric_ids import number_of
 from .response.job import job_response
+from .training.states import log_of, state_of
 
 
 def body(callback: Callback) -> dict[str, Any]:
     """Body of the webhook: the response of the job, with its id and the client's track_id."""
     job = callback.job
+    if job.backend == Backend.TRAINING:
+        return training_body(callback)
     content = job_response(job, callback.base_url) | {"track_id": callback.extra["track_id"]}
     return content if job.state == State.SUCCEEDED else content | {"id": number_of(job)}
+
+
+def training_body(callback: Callback) -> dict[str, Any]:
+    """Body of the webhook of a training that has ended, with its last state."""
+    training = callback.job.training
+    state = state_of(training)
+    return {
+        "status": "success" if callback.job.state == State.SUCCEEDED else "failed",
+        **message_fields(state),
+        "training_status": state,
+        "logs": log_of(training),
+        "model_id": callback.job.external_id,
+        "training_id": callback.job.external_id,
+        "track_id": callback.extra["track_id"],
+    }
 
 
 def intake_body(callback: Callback) -> dict[str, Any]:

@@ -16,6 +16,8 @@ def curl(context: Context) -> str:
     body = {name: value for name, value in received.items() if name not in EXCLUDED_FIELDS}
     images = {name: image for name, image in _images(request).items() if name in received and image}
     body |= {name: input_url(image.sha256, context.base_url) for name, image in images.items()}
+    if request.training:
+        body["images"] = [input_url(each.image.sha256, context.base_url) for each in request.training.images]
     if request.task != "upscale":
         body["seed"] = request.seed
     return command(f"{context.base_url}/api/{context.job.operation}", CREDENTIALS, body=body)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from access.models import BusinessSource
 from jobs.admission.admit import admit_or_find
 from jobs.admission.submission import Submission
-from jobs.models import Job
+from jobs.models import Backend, Job
 
 from .authentication import DIALECT
 
@@ -41,4 +41,5 @@ def job_by_number(source: BusinessSource, text: str) -> Job | None:
     if not digits.isascii() or not digits.isdecimal() or len(digits) > MAX_DIGITS:
         return None
     jobs = Job.objects.filter(source=source, dialect=DIALECT, external_id=str(int(digits)))
+    jobs = jobs.exclude(backend=Backend.TRAINING)  # fine_tune_status has those
     return jobs.select_related("checkpoint", "source").first()

@@ -12,6 +12,7 @@ from .management import urls as management
 from .moderation.views import CheckPrompt, DeleteImage
 from .refused_tools import TOOLS
 from .response import listings
+from .training import urls as training
 
 FETCHES = (
     "v3",
@@ -55,6 +56,7 @@ urlpatterns: list[URLPattern] = [
     _route("v3/check_nsfw_cp", CheckPrompt),
     _route("v3/delete_image", DeleteImage),
     *(_route(path, view, **settings) for path, view, settings in management.PUBLIC),
+    *(_route(path, view, rest, **settings) for path, view, rest, settings in training.ROUTES),
     *(_route(path, view, ANYTHING, **settings) for path, view, settings in management.REFUSED_PUBLIC),
     *(_route(path, view, ANYTHING, **settings) for path, view, settings in management.refused_routes(TOOLS)),
     re_path(r"^(?P<path>v[3-6](?:/[\s\S]*)?)$", NotFound.as_view()),

@@ -49,7 +49,7 @@ def test_number_of_queries_does_not_depend_on_the_number_of_rows(ops, fill, page
     few = queries(ops, page)
     for number in range(5):
         fill(f"more-{number}")
-    assert queries(ops, page) == few <= 10
+    assert queries(ops, page) == few <= 12  # lists of model files also read scans, tags, covers and samples
 
 
 @pytest.mark.parametrize("page", LISTS)

@@ -108,8 +108,7 @@ def test_jobs_requeued_by_the_lease_sweep_are_an_alert(ops, runner, submission):
 def test_tenants_see_no_alerts_and_no_next_steps(sign_in, source, submission):
     admit(submission())
     page = sign_in("tenant", source).get("/admin/")
-    assert "alerts" not in page.context
-    assert page.context["next_steps"] == []
+    assert not {"alerts", "next_steps"} & page.context.keys()
     assert "No runner takes jobs" not in page.content.decode()
 
 
@@ -148,7 +147,7 @@ def test_last_images_are_those_that_the_user_may_see(ops, client, sign_in, drawn
     own, foreign = drawn(), drawn(source=other_source, key=None)
     assert [output.job_id for output in ops.get(LIVE).context["last_images"]] == [foreign.pk, own.pk]
     shown = sign_in("tenant", source).get("/admin/")
-    assert [output.job_id for output in shown.context["last_images"]] == [own.pk]
+    assert [output.job_id for output in shown.context["images"]] == [own.pk]
     assert f"/admin/jobs/job/{own.pk}/pictures/0/thumbnail/" in shown.content.decode()
 
 

@@ -47,7 +47,7 @@ def titles(client, rf) -> list[str]:
 
 
 def test_tenant_has_a_short_navigation(tenant, rf):
-    expected = ["Overview", "Gallery", "Jobs", "Playground", "Keys", "Usage", "Models", "API"]
+    expected = ["Overview", "Gallery", "Jobs", "Playground", "Trainings", "Keys", "Usage", "Models", "API"]
     assert titles(tenant, rf) == expected
 
 

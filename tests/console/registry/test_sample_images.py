@@ -157,4 +157,4 @@ def test_page_shows_where_the_file_is_used(ops, checkpoint, submission):
     text = ops.get(f"{LIST}{checkpoint.pk}/change/").content.decode()
     assert "ghibli" in text
     assert "workflowtemplate" in text
-    assert "1 of the newest 1: shop 1" in text
+    assert "<dd>1: shop 1</dd>" in text

@@ -23,6 +23,10 @@ def save(ops, template, **fields):
         "purpose": template.purpose,
         "graph": json.dumps(template.graph),
         "slots": json.dumps(template.slots),
+        "without_slot": "refuse",
+        "if_asked": "",
+        "cost_factor": "1",
+        "cached_share": "1",
         "rules-TOTAL_FORMS": "0",
         "rules-INITIAL_FORMS": "0",
     } | fields
@@ -43,11 +47,43 @@ def test_template_is_saved(ops, template):
         ("slots", {"filename_prefix": "nowhere.filename_prefix"}),
         ("graph", {"1": {"inputs": {}}}),
         ("graph", []),
+        ("graph", {"nodes": [], "links": [], "version": 0.4}),
+        ("if_asked", ["prompt"]),
+        ("if_asked", "guidance_scale"),
+        ("cost_per_second", 2),
+        ("cached_share", 1.5),
         ("graph", {"1": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": ""}}}),
     ],
-    ids=["no input", "no slot", "no output", "no node", "no class", "no graph", "no link"],
+    ids=[
+        "no input",
+        "no slot",
+        "no output",
+        "no node",
+        "no class",
+        "no graph",
+        "editor",
+        "no default",
+        "no list",
+        "no seconds",
+        "share",
+        "no link",
+    ],
 )
 def test_invalid_template_is_refused(ops, template, field, value):
     response = save(ops, template, **{field: json.dumps(value)})
     assert response.status_code == 200
     assert response.context["adminform"].form.errors
+
+
+def test_body_of_a_prompt_is_taken_for_its_graph(ops, template):
+    graph = template.graph
+    assert save(ops, template, graph=json.dumps({"prompt": graph, "client_id": "a"})).status_code == 302
+    template.refresh_from_db()
+    assert template.graph == graph
+    assert template.if_asked == []
+    assert template.requirements["nodes"]
+
+
+def test_file_of_the_editor_is_explained(ops, template):
+    response = save(ops, template, graph=json.dumps({"nodes": [], "links": []}))
+    assert "Export (API)" in str(response.context["adminform"].form.errors)

@@ -1,11 +1,14 @@
 """Runners in the console: status, buttons and permissions."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
 from gpu_runner.protocol import LoadedModel
 from jobs.admission.admit import admit
-from jobs.models import Job, Runner, State
+from jobs.models import Job, Runner, State, TemplateBackOff
+from models_registry.models import WorkflowTemplate
 from tests.support.fake_runner import TOKEN, FakeRunner
 
 LIST = "/admin/jobs/runner/"
@@ -109,18 +112,18 @@ def test_tenant_sees_no_runner(sign_in, source, runner):
         assert client.get(LIST + page).status_code in {302, 403}
 
 
-def test_comfyui_credentials_are_kept_and_never_shown(admin, runner):
+def test_comfyui_credentials_are_kept_and_never_shown(ops, runner):
     page = f"{LIST}{runner.pk}/change/"
     form = {"name": runner.name, "url": runner.url, "backend": "comfyui", "enabled": "on"}
-    answer = admin.post(page, form | {"server_scheme": "basic"})
+    answer = ops.post(page, form | {"server_scheme": "basic"})
     assert "This authentication needs a secret." in answer.content.decode()
-    admin.post(page, form | {"server_scheme": "basic", "new_server_secret": "ops:s3cret"})
+    ops.post(page, form | {"server_scheme": "basic", "new_server_secret": "ops:s3cret"})
     runner.refresh_from_db()
     assert (runner.server_scheme, runner.server_secret) == ("basic", "ops:s3cret")
-    assert "s3cret" not in admin.get(page).content.decode()
-    answer = admin.post(page, form | {"server_scheme": "basic", "server_ca": "no certificate"})
+    assert "s3cret" not in ops.get(page).content.decode()
+    answer = ops.post(page, form | {"server_scheme": "basic", "server_ca": "no certificate"})
     assert "Must be certificates in PEM format." in answer.content.decode()
-    admin.post(page, form | {"server_scheme": "basic"})
+    ops.post(page, form | {"server_scheme": "basic"})
     runner.refresh_from_db()
     assert runner.server_secret == "ops:s3cret", "an empty field changes nothing"
 
@@ -131,3 +134,10 @@ def test_load_of_a_comfyui_server_is_shown(ops, runner):
     text = ops.get(f"{LIST}live/").content.decode()
     assert "18.0\xa0GB used, 6.0\xa0GB free of 24.0\xa0GB" in text
     assert f'<span id="runner-{runner.pk}-queue">7</span>' in text
+
+
+def test_page_says_from_which_template_a_runner_backs_off_and_why(ops, runner, workflow_templates):
+    template = WorkflowTemplate.objects.get(name="txt2img")
+    until = timezone.now() + timedelta(hours=1)
+    TemplateBackOff.objects.create(runner=runner, template=template, until=until, reason="no such node")
+    assert "txt2img: no such node" in ops.get(f"{LIST}{runner.pk}/change/").content.decode()

@@ -33,6 +33,7 @@ from jobs.models import (
     UnlabeledImages,
 )
 from jobs.models.callback import Callback
+from jobs.models.training import Training
 from models_registry.models import Kind, ModelFile, PromptStyle, StylePreset, WorkflowTemplate
 from tests.support.fake_runner import png
 
@@ -40,7 +41,7 @@ pytestmark = pytest.mark.slow
 
 MARK = "zzforeign"
 ALLOWED_STATUSES = {200, 204, 302, 400, 403, 404, 405}
-ACTIONS = ("cancel", "retry", "rerun", "replay", "drain", "unload")
+ACTIONS = ("cancel", "finish", "retry", "rerun", "replay", "drain", "unload")
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 NOT_PAGES = {"login", "logout", "jsi18n", "password_change", "password_change_done", "view_on_site"}
 
@@ -61,6 +62,7 @@ def foreign(submission, workflow_templates, django_user_model):
     )
     output.file.save(f"outputs/{MARK}.png", ContentFile(png()))
     Preview.objects.create(job=job, jpeg=MARK.encode())
+    Training.objects.create(job=job, name=MARK, description=MARK)
     input_usage.remember(job, [storage.store_input(png()).sha256])
     kinds = [kind for kind in Kind if kind != Kind.UNKNOWN]
     files = {
@@ -138,7 +140,7 @@ def addresses(route: str, foreign) -> list[str]:
     known = {"object_id": row and row.pk, "file_id": row and row.pk, "runner_id": row and row.pk}
     known |= {"id": row and row.pk, "job_id": job.pk, "other_id": job.pk, "index": 0}
     known["sha256"] = job.inputs.get().sha256
-    known["dialect"] = "native"
+    known |= {"dialect": "native", "training_id": job.training.pk, "template_id": row and row.pk}
     names = PARAMETER.findall(route)
     assert set(names) <= {*known, "what"}, f"{route}: unknown parameter, add it to known"
     filled = PARAMETER.sub(

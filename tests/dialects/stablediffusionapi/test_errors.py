@@ -202,7 +202,7 @@ def test_tomesd_is_accepted_without_effect(alice):
     assert alice.request(tomesd="yes")
 
 
-@pytest.mark.parametrize("path", ["v3/lora_fine_tune", "v3/cancle_training/7", "v1/enterprise/nothing"])
+@pytest.mark.parametrize("path", ["v3/dreambooth/buy_model", "v1/enterprise/nothing"])
 def test_endpoint_that_is_not_available(alice, path):
     response = alice.call(path)
     assert response["status"] == "error"

@@ -196,3 +196,16 @@ def test_out_of_memory_is_reported(generate, make_request, double):
     data = {"exception_type": "torch.OutOfMemoryError", "exception_message": "Allocation on device"}
     double.fails_with = {"node_type": "KSampler", "data": data}
     assert failure(generate(make_request())).code == "out_of_memory"
+
+
+def test_output_that_is_no_image_is_not_called_the_clients(generate, make_request, double):
+    known = double.save_output
+
+    def save_video(graph, node):
+        known(graph, node)
+        double.outputs["atelier", "clip.webm"] = b"webm"
+        return {"filename": "clip.webm", "subfolder": "atelier", "type": "output"}
+
+    double.save_output = save_video
+    failed = failure(generate(make_request()))
+    assert (failed.code, failed.message) == ("bad_request", "the workflow saved .webm, which is not an image")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from gpu_runner.networks.operations import DecodeLatent, Operation
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.tasks.denoising_loop import StopFlag
 from gpu_runner.tasks.generation import Plan, generate_image
+from gpu_runner.tasks.init_image import Canvas
 from tests.support import flow_models
 
 
@@ -37,12 +38,18 @@ class Waiting:
     since: int = 0
 
 
+def _plan(checkpoint: LoadedCheckpoint, request: GenerationRequest, canvas: Canvas | None) -> Plan:
+    return replace(Plan.of(request, Models(checkpoint)), canvases=(canvas,) if canvas else ())
+
+
 @pytest.fixture(scope="session")
 def draw_latents() -> Callable[..., list[Tensor]]:
     """Run requests side by side, as the engine does, and return their latents before they are decoded."""
 
-    def draw(checkpoint: LoadedCheckpoint, requests: Sequence[GenerationRequest]) -> list[Tensor]:
-        tasks = [generate_image(Plan.of(request, Models(checkpoint)), 0, StopFlag()) for request in requests]
+    def draw(
+        checkpoint: LoadedCheckpoint, requests: Sequence[GenerationRequest], canvas: Canvas | None = None
+    ) -> list[Tensor]:
+        tasks = [generate_image(_plan(checkpoint, request, canvas), 0, StopFlag()) for request in requests]
         waiting = [Waiting(task, next(task)) for task in tasks]
         latents: dict[int, Tensor] = {}
         with torch.inference_mode():
@@ -52,9 +59,11 @@ def draw_latents() -> Callable[..., list[Tensor]]:
                 group = choose(waiting, CPU_LIMITS, turn=turn, steps_are_due=turn % 2 == 1)
                 results = batched_calls.execute([one.operation for one in group])
                 for one, result in zip(group, results, strict=True):
-                    one.operation, one.since = one.task.send(result), turn
                     if isinstance(one.operation, DecodeLatent):
                         latents[tasks.index(one.task)] = one.operation.latent
+                    try:
+                        one.operation, one.since = one.task.send(result), turn
+                    except StopIteration:
                         waiting.remove(one)
         return [latents[number] for number in range(len(tasks))]
 

@@ -290,3 +290,12 @@ def test_the_prediction_type_of_stable_diffusion_2_is_detected_by_a_test_call(tm
     assert store_of(tmp_path, dtype=torch.float32).get(file).prediction_type == expected
     overridden = file.model_copy(update={"prediction_type": "epsilon"})
     assert store_of(tmp_path, dtype=torch.float32).get(overridden).prediction_type == "epsilon"
+
+
+@pytest.mark.parametrize("ram", [0, UNLIMITED])
+def test_load_time_of_a_checkpoint_is_reported(tiny_checkpoint, ram):
+    root, file = tiny_checkpoint
+    store = ModelStore(root, "cpu", torch.float16, UNLIMITED, ram)
+    store.get(file)
+    assert all(model.load_seconds > 0 for model in store.loaded())
+    assert store.loaded()

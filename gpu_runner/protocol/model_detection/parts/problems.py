@@ -30,15 +30,7 @@ def transformer_problem(family: str, shapes: Shapes) -> str:
     if conversion.unexpected:
         return f"it has tensors of another architecture ({conversion.unexpected[0][:MAX_NAME]})"
     found.config()
-    return _missing_encoders(family, shapes)
-
-
-def _missing_encoders(family: str, shapes: Shapes) -> str:
-    """Text encoders come with the checkpoint: those of other files are not combined with it yet."""
-    inside = {encoder.kind for encoder in find_text_encoders(shapes)}
-    missing = [part.kind for part in FAMILIES[family].text if not part.optional and part.kind not in inside]
-    names = ", ".join(LABELS[kind] for kind in missing)
-    return f"it has no text encoder ({names}); only files that contain it are drawn" if missing else ""
+    return ""
 
 
 def text_encoder_problem(kind: str, shapes: Shapes) -> str:

@@ -19,6 +19,8 @@ from django.core.management.base import BaseCommand, CommandError
 from quickstart import demo_data, first_image
 from quickstart.supervisor import Program, Supervisor, write_configuration
 
+TRAINER = "trainer"  # name of its runner
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -42,6 +44,25 @@ def comfyui_programs(urls: list[str]) -> list[Program]:
             Program(f"generation-{name}", [*manage, "qcluster"], cluster),
         ]
     return programs
+
+
+def trainer_programs() -> list[Program]:
+    """A trainer and its generation cluster. The trainer imports torch only in the process of a training."""
+    manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+    port = free_port()
+    call_command("register_runner", TRAINER, f"http://127.0.0.1:{port}", backend="training", verbosity=0)
+    trainer = [sys.executable, "-m", "gpu_runner", "train", "--host", "127.0.0.1", "--port", str(port)]
+    trainer += [
+        "--models-root",
+        str(settings.MODELS_ROOT),
+        "--work-dir",
+        str(settings.DATA_DIR / "trainings"),
+    ]
+    cluster = {"Q_CLUSTER_NAME": "generation", "RUNNER_NAME": TRAINER, "GENERATION_WORKERS": "1"}
+    return [
+        Program(TRAINER, trainer, {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive")}),
+        Program(f"generation-{TRAINER}", [*manage, "qcluster"], cluster),
+    ]
 
 
 def platform_programs(port: str, runner_port: int) -> list[Program]:
@@ -77,7 +98,7 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: stopping.set())
         comfyui = comfyui_programs([url for url in os.environ.get("COMFYUI_URL", "").split(",") if url])
-        programs = [*platform_programs(port, runner_port), *comfyui]
+        programs = [*platform_programs(port, runner_port), *trainer_programs(), *comfyui]
         config = write_configuration(programs, settings.DATA_DIR, logs, settings.BASE_DIR)
         self.stdout.write(f"atelier: starting the processes (logs in {logs})")
         supervisor = Supervisor(config)

@@ -10,13 +10,14 @@ window.addEventListener("load", () => {
   const rowsOf = (root) => [...root.querySelectorAll("#result_list tbody")];
   const checkbox = (row) => row.querySelector("input.action-select");
   const idOf = (row) => checkbox(row)?.value ?? row.querySelector("th a, td a")?.getAttribute("href");
+  const hasFocus = (row) => row.contains(document.activeElement) && document.activeElement.matches(":focus-visible");
   const shown = new WeakMap(); // HTML of the cells, as the server sent them
 
   // The checkbox stays, because the scripts of the admin hold on to it.
   const update = (row, fresh) => {
     const cells = [...fresh.querySelectorAll("tr > *")].filter((cell) => !cell.querySelector("input.action-select"));
     const html = cells.map((cell) => cell.outerHTML).join("");
-    if (shown.get(row) === html || row.contains(document.activeElement)) return;
+    if (shown.get(row) === html || hasFocus(row)) return;
     shown.set(row, html);
     if (checkbox(row)) checkbox(row).value = checkbox(fresh).value;
     const old = [...row.querySelectorAll("tr > *")].filter((cell) => !cell.querySelector("input.action-select"));
@@ -33,7 +34,7 @@ window.addEventListener("load", () => {
 
   const show = (fresh) => {
     const rows = rowsOf(document);
-    const isHeld = rows.some((row) => checkbox(row)?.checked || row.contains(document.activeElement));
+    const isHeld = rows.some((row) => checkbox(row)?.checked || hasFocus(row));
     if (isHeld) {
       const byId = new Map(fresh.map((row) => [idOf(row), row]));
       for (const row of rows) if (byId.has(idOf(row))) update(row, byId.get(idOf(row)));

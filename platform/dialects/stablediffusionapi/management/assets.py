@@ -12,7 +12,7 @@ from dialects.stablediffusionapi.coercion import Coercion, Invalid, between, int
 from dialects.stablediffusionapi.errors import WireError
 from dialects.stablediffusionapi.request.fields import field_label
 from jobs.images.signed_urls import output_url
-from jobs.models import Output, OutputKind
+from jobs.models import Backend, Output, OutputKind
 
 IMAGES = ("image", "images")
 OTHER_TYPES = ("video", "videos", "voice", "audio", "3d")  # valid, but nothing here generates them
@@ -32,6 +32,9 @@ def page_of(
     outputs = Output.objects.none()
     if values["type"] in IMAGES:
         outputs = Output.objects.filter(job__source=source, job__dialect=DIALECT, kind=OutputKind.IMAGE)
+        outputs = outputs.exclude(
+            job__backend=Backend.TRAINING
+        )  # samples of trainings are no generated images
     total, size = outputs.count(), values["per_page"]
     first = (values["page"] - 1) * size
     newest = outputs.select_related("job__source", "job__checkpoint").order_by("-job__created_at", "index")

@@ -137,7 +137,9 @@ def _values(edition: str, given: Mapping[str, Any]) -> dict[str, Any]:
 def _refuse_unsupported(values: dict[str, Any]) -> None:
     reasons = {
         ("model_type", "huggingface"): _("give the URL of one file instead of a repository"),
-        ("model_type", "api_trained"): _("models are not trained on this server"),
+        ("model_type", "api_trained"): _(
+            "a model that was trained here needs no loading: use its id as lora_model"
+        ),
         ("model_category", "flux"): _("the engine has no models of this family"),
         ("model_category", "z_image"): _("the engine has no models of this family"),
         ("model_format", DIFFUSERS): _("give the URL of one file instead of a repository"),

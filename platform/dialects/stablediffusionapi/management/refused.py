@@ -1,4 +1,4 @@
-"""Endpoints of the vendor that this platform refuses, each with the reason: money, operation and training."""
+"""Endpoints of the vendor that this platform refuses, each with the reason: money and operation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from django.utils.translation import gettext_lazy as _
 
 from dialects.stablediffusionapi.refused_tools import VIDEO
 
-TRAINING = _("models are not trained on this server; train elsewhere, and load the file with load_model")
 STORAGE = _("where images are stored is set by the operator of this server, not by its clients")
 OPERATION = _("the operator of this server starts, stops and updates it; clients cannot")
 ONE_REGISTRY = _("all runners share one registry of models, so there is nothing to synchronize")
@@ -23,21 +22,6 @@ ENTERPRISE: dict[str, Promise] = {
     "v1/enterprise/text2video": VIDEO,
 }
 PUBLIC: dict[str, Promise] = {
-    **{
-        f"{folder}{name}": TRAINING
-        for folder in ("v3/", "sandbox/v3/")
-        for name in (
-            "lora_fine_tune",
-            "fine_tune",
-            "fine_tune_v2",
-            "fine_tune_status",
-            "finetune_list",
-            "finetune/delete",
-            "delete",  # as the vendor's OpenAPI document spells it
-            "cancle_training",
-            "cancel_training",
-        )
-    },
     **{
         f"v3/{folder}{name}": MONEY
         for folder in ("", "dreambooth/")

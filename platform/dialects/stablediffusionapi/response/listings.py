@@ -9,7 +9,7 @@ from django.db.models import Count, Sum
 
 from access.models import BusinessSource
 from dialects.stablediffusionapi.request import schedulers
-from jobs.models import Job, Runner, State
+from jobs.models import Backend, Job, Runner, State
 from jobs.models.usage import seconds_per_cost
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import list_for
@@ -43,6 +43,7 @@ def scheduler_list(source: BusinessSource) -> dict[str, Any]:
 def system_load(source: BusinessSource) -> dict[str, Any]:
     """Number of queued jobs of the whole platform, and the seconds that a new one would wait behind them."""
     waiting = Job.objects.filter(state=State.QUEUED).aggregate(count=Count("pk"), cost=Sum("cost_estimate"))
-    runners = max(1, Runner.objects.filter(enabled=True, draining=False).count())
+    drawing = Runner.objects.filter(enabled=True, draining=False).exclude(backend=Backend.TRAINING)
+    runners = max(1, drawing.count())
     seconds = float(waiting["cost"] or 0) * seconds_per_cost() / runners
     return {"queue_num": waiting["count"], "queue_time": math.ceil(seconds), "status": "ok"}

@@ -23,6 +23,7 @@ def demo(settings, tmp_path, transactional_db, runner, fake_runner):
     """The demo data of `make run`, with a real engine as the runner."""
     settings.MODELS_ROOT, settings.DATA_DIR = tmp_path / "models", tmp_path
     settings.SMZDM_DEFAULT_SOURCE = demo_data.SOURCE
+    settings.JOB_WAIT_S = 600  # a busy machine may take longer than the default
     demo_data.copy_demo_models()
     demo_data.credentials("http://testserver")
     demo_clients.prepare("http://testserver")

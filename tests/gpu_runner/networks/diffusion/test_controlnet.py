@@ -421,4 +421,7 @@ def test_an_impossible_unit_is_a_bad_request_with_the_reason(studio, control_uni
 
 
 def test_a_controlnet_of_another_family_is_rejected(studio):
-    assert studio.end(unit("wide"))[1].message == "wide is a ControlNet for another family of checkpoints"
+    message = studio.end(unit("wide"))[1].message
+    assert message.startswith(
+        "wide is a ControlNet for another family of checkpoints: its cross_attention_dim is 96"
+    )

@@ -5,6 +5,7 @@ import pytest
 from gpu_runner.protocol import GenerationRequest, Hires
 from gpu_runner.protocol.families.limits import left_out, limits
 from gpu_runner.protocol.families.registry import FAMILIES
+from gpu_runner.protocol.prompt.window import cut_prompts
 from gpu_runner.protocol.request_parts.passes import LoraUse, Refiner
 from gpu_runner.protocol.request_parts.sampling import SigmaOverrides
 
@@ -26,7 +27,6 @@ def fields(family, **values):
         ({"clip_skip": 2}, "clip_skip"),
         ({"tiling": True}, "tiling"),
         ({"s_churn": 1.0}, "s_churn"),
-        ({"loras": (LoraUse(name="a"),)}, "loras"),
         ({"refiner": Refiner(checkpoint="b", switch_at=0.5)}, "refiner"),
         ({"schedule_bend": SigmaOverrides(sigma_max=5)}, "schedule_bend"),
     ],
@@ -51,7 +51,18 @@ def test_a_negative_prompt_needs_guidance_by_it():
     assert fields("sd3", negative_prompt="a dog") == []
 
 
+def test_loras_are_for_the_families_that_take_them():
+    assert fields("qwen_image", loras=(LoraUse(name="a"),)) == ["loras"]
+    assert fields("z_image", loras=(LoraUse(name="a"),)) == []
+
+
 def test_embeddings_that_a_prompt_names_have_no_effect():
     request = GenerationRequest(prompt="a cat", embeddings=("plum",), sgm_noise_multiplier=True)
     assert left_out(FAMILIES["z_image"], request) == ("embeddings", "sgm_noise_multiplier")
     assert left_out(FAMILIES["sd15"], request) == ()
+
+
+def test_a_prompt_beyond_the_window_of_a_language_model_is_cut():
+    request = GenerationRequest(prompt="word " * 505, negative_prompt="word " * 503)
+    assert cut_prompts(FAMILIES["z_image"], request) == ("prompt",)
+    assert cut_prompts(FAMILIES["sd3"], request) == ()

@@ -254,20 +254,21 @@ FLUX_TEXT = factors("lora_te1_text_model_encoder_layers_0_self_attn_q_proj", 768
 
 
 @pytest.mark.parametrize(
-    "tensors",
+    ("tensors", "family", "problem"),
     [
-        FLUX,
-        FLUX | FLUX_TEXT,
-        factors("transformer.transformer_blocks.0.attn.to_out.0", 1536, 1536),
-        factors("lora_unet_single_blocks_0_linear1", 3072, 9216) | FLUX_TEXT,
-        factors("diffusion_model.joint_blocks.0.x_block.attn.proj", 1536, 1536),
-        factors("blocks.0.self_attn.q", 1536, 1536),
+        (FLUX, "flux1", "it is a LoRA for FLUX.1"),
+        (FLUX | FLUX_TEXT, "flux1", "it is a LoRA for FLUX.1"),
+        (factors("lora_unet_single_blocks_0_linear1", 3072, 9216) | FLUX_TEXT, "flux1", "a LoRA for FLUX.1"),
+        (factors("transformer.transformer_blocks.0.attn.to_out.0", 1536, 1536), "sd3", ""),
+        (factors("diffusion_model.joint_blocks.0.x_block.attn.proj", 1536, 1536), "sd3", ""),
+        (factors("blocks.0.self_attn.q", 1536, 1536), "unknown", "not those of a Stable Diffusion UNet"),
     ],
 )
-def test_a_lora_of_another_network_has_a_problem_with_its_reason(tensors):
+def test_a_lora_of_another_network_has_its_family_or_a_problem_with_the_reason(tensors, family, problem):
     found = identify(tensors)
-    assert (found.kind, found.family) == ("lora", "unknown")
-    assert "not those of a Stable Diffusion UNet" in found.problem
+    assert (found.kind, found.family) == ("lora", family)
+    assert problem in found.problem
+    assert bool(found.problem) == bool(problem)
 
 
 def test_a_lora_of_a_text_encoder_alone_may_belong_to_another_family():

@@ -210,3 +210,12 @@ def test_output_node_that_saves_nothing_is_explained(class_type, hint):
         slots.read("flux", graph, FLUX_SLOTS)
     with pytest.raises(ValueError, match="must be the text input"):
         slots.read("flux", graph, FLUX_SLOTS | {"filename_prefix": "9.images"})
+
+
+@pytest.mark.parametrize(
+    ("name", "field"), [("hires", "hires"), ("img2img", "init_images"), ("inpaint", "inpaint.mask")]
+)
+def test_request_without_what_the_template_needs_is_refused(name, field):
+    fields = IMG2IMG if name == "inpaint" else {}
+    found = unsupported_fields(GenerationRequest(**fields), shipped_workflow(name))
+    assert field in [one.field for one in found]

@@ -12,9 +12,11 @@ from django.utils.translation import gettext_lazy
 from unfold.admin import TabularInline
 
 from console.admin_base.base import ConsoleAdmin, TenantRestrictions
-from jobs.execution.runner_client import RunnerClient, RunnerError
-from jobs.models import Backend, Runner
 from models_registry.models import WorkflowRule, WorkflowTemplate
+
+from .fleet_check import asked
+from .import_page import ImportMixin
+from .template_page import TemplatePageMixin
 
 COST = [
     "cost_steps",
@@ -24,7 +26,7 @@ COST = [
     "cost_max_seconds",
     "cached_share",
 ]
-MAX_PROBLEMS_SHOWN = 5  # per template and runner
+LEVELS = {True: messages.SUCCESS, False: messages.ERROR, None: messages.WARNING}
 
 
 class WorkflowRuleInline(TenantRestrictions, TabularInline):
@@ -33,7 +35,7 @@ class WorkflowRuleInline(TenantRestrictions, TabularInline):
 
 
 @admin.register(WorkflowTemplate)
-class WorkflowTemplateAdmin(ConsoleAdmin):
+class WorkflowTemplateAdmin(ImportMixin, TemplatePageMixin, ConsoleAdmin):
     inlines = [WorkflowRuleInline]
     list_display = ["name", "purpose", "enabled"]
     list_filter = ["enabled", "purpose"]
@@ -58,18 +60,6 @@ class WorkflowTemplateAdmin(ConsoleAdmin):
 
     def _check(self, request: HttpRequest, template: WorkflowTemplate) -> None:
         """Report the problems that each ComfyUI runner finds. The template is saved anyway: runners may differ."""
-        runners = Runner.objects.filter(enabled=True, backend=Backend.COMFYUI)
-        for runner in runners:
-            level, result = _check_result(template, runner)
-            values = {"template": template, "runner": runner, "result": result}
-            self.message_user(request, _("%(template)s on %(runner)s: %(result)s") % values, level)
-
-
-def _check_result(template: WorkflowTemplate, runner: Runner) -> tuple[int, str]:
-    try:
-        problems = RunnerClient.of(runner).workflow_problems(template.workflow()).problems
-    except (RunnerError, ValueError) as error:
-        return messages.WARNING, _("not checked: %(reason)s") % {"reason": error}
-    if not problems:
-        return messages.SUCCESS, _("compatible")
-    return messages.ERROR, "; ".join(problems[:MAX_PROBLEMS_SHOWN])
+        for fit in asked(template):
+            values = {"template": template, "runner": fit.runner, "result": fit.text}
+            self.message_user(request, _("%(template)s on %(runner)s: %(result)s") % values, LEVELS[fit.fits])

@@ -1,0 +1,244 @@
+"""Slots proposed for a graph: which inputs a request fills in, found by following the links from the saved image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from gpu_runner.protocol.workflows.requirements import folder_of
+from gpu_runner.protocol.workflows.slots import UNSAVED_OUTPUTS, WITH_DEFAULT
+from gpu_runner.protocol.workflows.template import FILENAME_PREFIX, Target, is_link
+
+Graph = dict[str, Any]
+Place = tuple[str, str]  # node, input
+
+TEXT_INPUTS = (
+    "text",
+    "prompt",
+    "text_g",
+    "text_l",
+    "clip_l",
+    "clip_g",
+    "t5xxl",
+    "string",
+    "value",
+    "positive_prompt",
+)
+POSITIVE = ("positive", "conditioning", "cond", "cond1")
+SAMPLER_INPUTS = {"sampler_name": "sampler", "scheduler": "scheduler", "steps": "num_inference_steps"}
+NUMBERS = (int, float)
+
+
+class Proposal(NamedTuple):
+    """A graph that stores its image, its proposed slots, and notes for operators."""
+
+    graph: Graph
+    slots: dict[str, Any]
+    if_asked: list[str]
+    notes: list[str]
+
+
+def proposed(graph: Graph) -> Proposal:
+    """Propose slots for a valid graph in API format. Nodes that only preview are replaced by SaveImage."""
+    graph, notes = _with_saved_image(graph)
+    saving = [key for key, node in graph.items() if isinstance(_inputs(node).get(FILENAME_PREFIX), str)]
+    if not saving:
+        return Proposal(
+            graph, {}, [], [*notes, "the graph has no node that saves an image, such as SaveImage"]
+        )
+    save = next((key for key in saving if graph[key].get("class_type") == "SaveImage"), saving[0])
+    if len(saving) > 1:
+        notes.append(f"several nodes save images; node {save} saves that of the job")
+    slots = {name: places for name, places in _Search(graph, save, notes).slots().items() if places}
+    listed = {name: places[0] if len(places) == 1 else places for name, places in slots.items()}
+    return Proposal(graph, listed, sorted(WITH_DEFAULT & listed.keys()), notes)
+
+
+def _with_saved_image(graph: Graph) -> tuple[Graph, list[str]]:
+    if any(FILENAME_PREFIX in _inputs(node) for node in graph.values()):
+        return graph, []
+    for key, node in graph.items():
+        if node.get("class_type") in UNSAVED_OUTPUTS and "images" in _inputs(node):
+            inputs = {"images": node["inputs"]["images"], FILENAME_PREFIX: "atelier"}
+            note = f"node {key}: {node['class_type']} does not save its images and was replaced by SaveImage"
+            return {**graph, key: {**node, "class_type": "SaveImage", "inputs": inputs}}, [note]
+    return graph, []
+
+
+def _inputs(node: Any) -> dict[str, Any]:
+    inputs = node.get("inputs") if isinstance(node, dict) else None
+    return inputs if isinstance(inputs, dict) else {}
+
+
+class _Search:
+    def __init__(self, graph: Graph, save: str, notes: list[str]) -> None:
+        self.graph, self.save, self.notes = graph, save, notes
+        self.used = list(self._upstream(save))
+        samples = [key for key in self.used if {"latent_image", "guider"} & _inputs(graph[key]).keys()]
+        samples = samples or [key for key in self.used if "cfg" in _inputs(graph[key])]
+        self.samplers = samples[::-1]  # the first pass is the farthest from the saved image
+
+    def slots(self) -> dict[str, list[str]]:
+        slots: dict[str, list[str]] = {}
+        positive, negative = self._prompts("positive"), self._prompts("negative")
+        shared = set(positive) & set(negative)  # a zeroed copy of the prompt is no negative prompt
+        slots["prompt"] = positive
+        slots["negative_prompt"] = [place for place in negative if place not in shared]
+        slots["seed"] = self._values(("seed", "noise_seed"), int)
+        for name, slot in SAMPLER_INPUTS.items():
+            slots[slot] = self._agreed(
+                slot, self._values((name,), str if slot != "num_inference_steps" else int)
+            )
+        if any(self._splits_steps(key) for key in self.used):
+            slots["num_inference_steps"] = []
+            self.notes.append(
+                "steps keep the value of the graph: its passes begin and end at fixed steps (start_at_step, end_at_step)"
+            )
+        guidance = self._values(("guidance",), NUMBERS) or self._values(("cfg",), NUMBERS)
+        slots["guidance_scale"] = self._agreed("guidance_scale", guidance)
+        slots |= self._size() | self._images() | self._models()
+        slots[FILENAME_PREFIX] = [f"{self.save}.{FILENAME_PREFIX}"]
+        return slots
+
+    def _upstream(self, start: str) -> Iterator[str]:
+        """Yield the node and all that it depends on, nearest first."""
+        queue, seen = [start], {start}
+        for key in queue:
+            yield key
+            for value in _inputs(self.graph[key]).values():
+                if is_link(value) and value[0] in self.graph and value[0] not in seen:
+                    seen.add(value[0])
+                    queue.append(value[0])
+
+    def _prompts(self, name: str) -> list[str]:
+        """Texts that condition the samplers: those nearest to their inputs."""
+        names = POSITIVE if name == "positive" else (name,)
+        starts = [
+            value[0]
+            for key in self._conditioned()
+            for wanted in names
+            if is_link(value := _inputs(self.graph[key]).get(wanted))
+        ]
+        places: dict[str, None] = {}
+        for start in starts:
+            places |= dict.fromkeys(self._texts(start, name))
+        return list(places)
+
+    def _conditioned(self) -> list[str]:
+        """Samplers and guiders."""
+        return [
+            key
+            for key in self.used[::-1]
+            if "model" in (inputs := _inputs(self.graph[key]))
+            and ({"positive", "conditioning"} & inputs.keys())
+        ]
+
+    def _texts(self, start: str, name: str) -> Iterator[str]:
+        queue, seen = [start], {start}
+        for key in queue:
+            inputs = _inputs(self.graph[key])
+            found = [place for text in TEXT_INPUTS if (place := self._constant(key, text, str))]
+            if found:
+                yield from dict.fromkeys(found)
+                continue
+            for linked, value in inputs.items():
+                # A node with both conditionings passes each of them on.
+                other = "negative" if name == "positive" else "positive"
+                follows = linked != other and linked not in (
+                    "clip",
+                    "model",
+                    "vae",
+                    "image",
+                    "pixels",
+                    "samples",
+                )
+                if is_link(value) and follows and value[0] in self.graph and value[0] not in seen:
+                    seen.add(value[0])
+                    queue.append(value[0])
+
+    def _constant(self, key: str, name: str, kinds: Any, hops: int = 8) -> str:
+        """Where the value of an input is a constant: there, or in the primitive node that it is linked to."""
+        value = _inputs(self.graph[key]).get(name)
+        if is_link(value):
+            inputs = _inputs(self.graph.get(value[0]))
+            names = [one for one in ("value", *TEXT_INPUTS) if one in inputs]
+            return self._constant(value[0], names[0], kinds, hops - 1) if names and hops else ""
+        return f"{key}.{name}" if isinstance(value, kinds) and not isinstance(value, bool) else ""
+
+    def _values(self, names: tuple[str, ...], kinds: Any) -> list[str]:
+        places = [self._constant(key, name, kinds) for key in self.used[::-1] for name in names]
+        return list(dict.fromkeys(filter(None, places)))
+
+    def _agreed(self, slot: str, places: list[str]) -> list[str]:
+        """All places if they have one value in the graph, else the first, with a note."""
+        values = {str(self._value(place)) for place in places}
+        if len(values) < 2:
+            return places
+        self.notes.append(f"the passes differ in {slot}; the request sets that of the first, {places[0]}")
+        return places[:1]
+
+    def _value(self, place: str) -> Any:
+        target = Target.read(place, self.graph)
+        return self.graph[target.node]["inputs"][target.input]
+
+    def _splits_steps(self, key: str) -> bool:
+        inputs = _inputs(self.graph[key])
+        return bool(inputs.get("start_at_step")) or (
+            isinstance(end := inputs.get("end_at_step"), int) and end < 10000
+        )
+
+    def _size(self) -> dict[str, list[str]]:
+        sized = [
+            key
+            for key in self.used[::-1]
+            if {"width", "height"} <= (inputs := _inputs(self.graph[key])).keys()
+            and ("batch_size" in inputs or "ModelSampling" in str(self.graph[key].get("class_type")))
+        ]
+        found = {name: [self._constant(key, name, int) for key in sized] for name in ("width", "height")}
+        return {name: list(dict.fromkeys(filter(None, places))) for name, places in found.items()}
+
+    def _images(self) -> dict[str, list[str]]:
+        loaded = [key for key in self.used if self.graph[key].get("class_type") == "LoadImage"]
+        masks = [key for key in self.used if self.graph[key].get("class_type") == "LoadImageMask"]
+        slots = {
+            "init_images": [place for key in loaded[-1:] if (place := self._constant(key, "image", str))],
+            "inpaint.mask": [place for key in masks[:1] if (place := self._constant(key, "image", str))],
+        }
+        if len(loaded) > 1:
+            self.notes.append(f"several nodes load images; the request sends that of node {loaded[-1]}")
+        draws_over = any(self._is_image_to_image(key) for key in self.samplers[:1])
+        strength = self._values(("denoise",), NUMBERS) if slots["init_images"] and draws_over else []
+        return slots | {"strength": self._agreed("strength", strength)}
+
+    def _is_image_to_image(self, key: str) -> bool:
+        latent = _inputs(self.graph[key]).get("latent_image")
+        if not is_link(latent) or latent[0] not in self.graph:
+            return False
+        return any(
+            str(self.graph[one].get("class_type")).startswith("VAEEncode")
+            for one in self._upstream(latent[0])
+        )
+
+    def _models(self) -> dict[str, list[str]]:
+        loaders: dict[str, list[Place]] = {}
+        for key in self.used:
+            class_type = str(self.graph[key].get("class_type"))
+            folders = {folder_of(class_type, name): name for name in _inputs(self.graph[key])}
+            for folder, name in folders.items():
+                loaders.setdefault(folder, []).append((key, name))
+        slots: dict[str, list[str]] = {}
+        checkpoints, networks = loaders.get("checkpoints", []), loaders.get("diffusion_models", [])
+        encoders, vaes = loaders.get("text_encoders", []), loaders.get("vae", [])
+        if len(checkpoints) == 1 and not networks:
+            (key, name) = checkpoints[0]
+            slots["checkpoint"] = [place] if (place := self._constant(key, name, str)) else []
+            slots["loras"] = [f"{key}:0", f"{key}:1"]
+            slots["vae"] = [f"{vaes[0][0]}:0"] if len(vaes) == 1 else [f"{key}:2"] if not vaes else []
+            slots["clip_skip"] = self._values(("stop_at_clip_layer",), int)
+            if self.samplers and {"positive", "negative"} <= _inputs(self.graph[self.samplers[0]]).keys():
+                slots["controls"] = [f"{self.samplers[0]}.positive", f"{self.samplers[0]}.negative"]
+        elif len(networks) == 1 and len(encoders) == 1 and not checkpoints:
+            slots["loras"] = [f"{networks[0][0]}:0", f"{encoders[0][0]}:0"]
+        elif len(checkpoints) > 1 or len(networks) > 1:
+            self.notes.append("the graph loads several models; requests do not replace them")
+        return slots

@@ -1,0 +1,32 @@
+"""Which checkpoints LoRAs can be trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.utils.translation import gettext as _
+
+from jobs.errors import Refused, Unsupported
+from models_registry.models import CONTEXT_WIDTH, INPAINTING, Family, ModelFile
+
+TRAINED_FAMILIES = (Family.SD15, Family.SD2, Family.SDXL)
+REFINER_CONTEXT_WIDTH = "1280"
+WEIGHTS_SUFFIXES = (".safetensors", ".ckpt", ".pt")
+
+
+def untrainable(checkpoint: ModelFile) -> Iterator[Refused]:
+    """Yield the reason why no LoRA can be trained on a checkpoint."""
+    words = {"name": checkpoint.name, "family": checkpoint.get_family_display()}
+    if checkpoint.family not in TRAINED_FAMILIES:
+        message = _("%(name)s cannot be trained: its family is not supported (%(family)s).")
+    elif checkpoint.without_vae:
+        message = _("%(name)s cannot be trained: the file has no VAE.")
+    elif checkpoint.instruct or checkpoint.metadata.get(INPAINTING):
+        message = _("%(name)s cannot be trained: it is made for editing images.")
+    elif str(checkpoint.metadata.get(CONTEXT_WIDTH)) == REFINER_CONTEXT_WIDTH:
+        message = _("%(name)s cannot be trained: it is a refiner.")
+    elif not checkpoint.path.lower().endswith(WEIGHTS_SUFFIXES):
+        message = _("%(name)s cannot be trained: its weights are quantized.")
+    else:
+        return
+    yield Unsupported(message % words, field="checkpoint")

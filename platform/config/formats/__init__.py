@@ -1,0 +1,1 @@
+"""Formats of dates by language, where they are not those of Django."""

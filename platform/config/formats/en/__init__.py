@@ -1,0 +1,1 @@
+"""English: dates as in logs and APIs, without a.m. and p.m."""

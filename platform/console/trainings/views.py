@@ -1,0 +1,143 @@
+"""Trainings of a source: the list, and the page of one with its loss, its samples and its result."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from access.tenancy import visible_sources
+from console.portal.chosen_source import chosen_source, page_context
+from console.roles import SUBMIT_JOBS, VIEW_COSTS, VIEW_IMAGES
+from jobs.execution import lifecycle
+from jobs.models import OutputKind, Signal, State, Training
+from jobs.training.selectors import is_available, trainings_of
+
+from .loss_chart import LossChart, chart_of
+
+VIEW_JOBS = "jobs.view_job"
+CHANGE_JOBS = "jobs.change_job"
+NEWEST = 100
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A training on a page. ``model_name``: empty if there is no LoRA that the source can use."""
+
+    training: Training
+    steps: int
+    step: int
+    percent: int
+    chart: LossChart | None
+    model_name: str
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self.training.job.state == State.RUNNING)
+
+
+def may_view(request: HttpRequest) -> bool:
+    return request.user.has_perm(VIEW_JOBS) and request.user.has_perm("access.view_businesssource")
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    if not may_view(request):
+        raise PermissionDenied
+    source = chosen_source(request)
+    context = page_context(request, _("Trainings"), source)
+    if source is not None:
+        context["trainings"] = [shown(training) for training in trainings_of(source)[:NEWEST]]
+    context["may_see_costs"] = request.user.has_perm(VIEW_COSTS)
+    context["may_submit"] = request.user.has_perm(SUBMIT_JOBS)
+    return render(request, "admin/trainings/list.html", context)
+
+
+def one(request: HttpRequest, training_id: uuid.UUID) -> HttpResponse:
+    training = _visible(request, training_id)
+    context = page_context(request, training.name, training.job.source) | _context(request, training)
+    return render(request, "admin/trainings/training.html", context)
+
+
+def live(request: HttpRequest, training_id: uuid.UUID) -> HttpResponse:
+    """The part of the page that changes while the training runs."""
+    return render(request, "admin/trainings/live.html", _context(request, _visible(request, training_id)))
+
+
+@require_POST
+def act(request: HttpRequest, training_id: uuid.UUID, what: str) -> HttpResponse:
+    """Cancel a training, or finish it now with what was trained."""
+    training = _visible(request, training_id)
+    if not request.user.has_perm(CHANGE_JOBS):
+        raise PermissionDenied
+    job = training.job
+    if job.is_terminal:
+        messages.warning(request, _("The training has already ended."))
+    elif what == "finish" and lifecycle.signal(job.pk, Signal.INTERRUPT):
+        _log(request, training, "finished early")
+        messages.success(request, _("The training ends now, and keeps what was trained."))
+    else:
+        lifecycle.cancel(job.pk, note=f"console: {request.user.get_username()}")
+        _log(request, training, "cancelled")
+        messages.success(request, _("The training was cancelled, or its trainer will stop it shortly."))
+    return HttpResponseRedirect(reverse("console:training", args=[job.pk]))
+
+
+def shown(training: Training) -> Shown:
+    job, settings = training.job, training.job.generation_request.training
+    steps = settings.steps if settings else 0
+    step = steps if job.state == State.SUCCEEDED and not job.interrupted else min(job.step, steps)
+    return Shown(
+        training=training,
+        steps=steps,
+        step=step,
+        percent=100 * step // max(steps, 1),
+        chart=chart_of(training.losses, steps),
+        model_name=training.file.name if training.file and is_available(training) else "",
+    )
+
+
+def _context(request: HttpRequest, training: Training) -> dict[str, Any]:
+    job = training.job
+    sees_images = request.user.has_perms(VIEW_IMAGES)
+    images = job.outputs.filter(kind=OutputKind.IMAGE).order_by("index") if sees_images else []
+    return {
+        "shown": shown(training),
+        "training": training,
+        "job": job,
+        "settings": job.generation_request.training,
+        "samples": list(images),
+        "may_change": request.user.has_perm(CHANGE_JOBS),
+        "may_see_costs": request.user.has_perm(VIEW_COSTS),
+        "may_see_model": training.file is not None
+        and request.user.has_perm("models_registry.view_modelfile"),
+    }
+
+
+def _visible(request: HttpRequest, training_id: uuid.UUID) -> Training:
+    """Raises Http404 for a training of a source that the user may not see, too."""
+    if not may_view(request):
+        raise PermissionDenied
+    sources = visible_sources(request.user)
+    found = Training.objects.select_related("job", "job__source", "job__checkpoint", "file").filter(
+        pk=training_id
+    )
+    training = (found if sources is None else found.filter(job__source__in=sources)).first()
+    if training is None:
+        raise Http404
+    return training
+
+
+def _log(request: HttpRequest, training: Training, what: str) -> None:
+    assert request.user.pk is not None
+    LogEntry.objects.log_actions(
+        request.user.pk, [training.job], CHANGE, f"training {what}", single_object=True
+    )

@@ -1,0 +1,131 @@
+"""Pages of trainings: list, live page, cancel and finish, within the rights of their viewer."""
+
+import html
+import uuid
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from access.models import BusinessSource
+from console.trainings.loss_chart import chart_of
+from jobs.models import Backend, Job, Runner, Signal, State
+from jobs.training.dataset import DatasetFile
+from jobs.training.submission import TrainingRequest, submit
+from tests.support.training_jobs import pink_discs
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def job(source, key, checkpoint):
+    Runner.objects.create(name="trainer", url="http://127.0.0.1:1", backend=Backend.TRAINING)
+    files = [DatasetFile(f"{n}.png", data) for n, data in enumerate(pink_discs(2, side=64))]
+    request = TrainingRequest(
+        source=source,
+        key=key,
+        dialect="native",
+        name="zorb",
+        files=files,
+        resolution=128,
+        settings={"steps": 10},
+    )
+    return submit(request)[0]
+
+
+@pytest.fixture
+def tenant(sign_in, source):
+    return sign_in("tenant", source)
+
+
+def url(job, rest=""):
+    return f"/admin/trainings/{job.pk}/{rest}"
+
+
+def text_of(response) -> str:
+    assert response.status_code == 200
+    return html.unescape(response.content.decode())
+
+
+def test_chart_has_the_first_step_left_and_the_highest_loss_on_top():
+    chart = chart_of([[0, 0.5], [5, 0.1], [10, 0.3]], 10)
+    assert chart.points == "0.0,0.0 300.0,200.0 600.0,100.0"
+    assert (chart.lowest, chart.highest, chart.last) == (0.1, 0.5, 0.3)
+    assert chart_of([[1, 0.5]], 10) is None
+    assert chart_of([[1, 0.5], [2, 0.5]], 2).points == "300.0,0.0 600.0,0.0"
+
+
+def test_list_and_page_show_state_steps_and_loss(tenant, job):
+    Job.objects.filter(pk=job.pk).update(state=State.RUNNING, step=4)
+    job.training.losses = [[2, 0.5], [4, 0.25]]
+    job.training.save()
+    assert "4 / 10" in text_of(tenant.get("/admin/trainings/"))
+    page = text_of(tenant.get(url(job)))
+    assert f'data-live="{url(job, "live/")}"' in page
+    part = text_of(tenant.get(url(job, "live/")))
+    assert 'points="120.0,0.0 240.0,200.0"' in part
+    assert "Finish now" in part
+    assert "<html" not in part
+
+
+def test_waiting_training_is_cancelled_by_its_tenant(tenant, job):
+    assert "Finish now" not in text_of(tenant.get(url(job)))
+    tenant.post(url(job, "cancel/"))
+    job.refresh_from_db()
+    assert job.state == State.CANCELLED
+    page = text_of(tenant.get(url(job)))
+    assert "data-live" not in page
+    assert "Cancel the training" not in page
+
+
+def test_running_training_is_finished_with_what_it_has(ops, job):
+    Job.objects.filter(pk=job.pk).update(state=State.RUNNING, step=4)
+    ops.post(url(job, "finish/"))
+    job.refresh_from_db()
+    assert (job.state, job.signal) == (State.RUNNING, Signal.INTERRUPT)
+
+
+def test_other_tenants_see_nothing(sign_in, job):
+    other = sign_in("tenant", BusinessSource.objects.create(name="other"))
+    for rest in ("", "live/"):
+        assert other.get(url(job, rest)).status_code == 404
+    assert other.post(url(job, "cancel/")).status_code == 404
+    assert other.get("/admin/trainings/?source=shop").status_code == 404
+    assert "zorb" not in text_of(other.get("/admin/trainings/"))
+
+
+def test_viewer_follows_and_does_not_change(sign_in, job):
+    viewer = sign_in("viewer")
+    assert "Cancel the training" not in text_of(viewer.get(url(job)))
+    assert viewer.post(url(job, "cancel/")).status_code == 403
+    job.refresh_from_db()
+    assert job.state == State.QUEUED
+
+
+def test_unknown_training_and_action_are_404(ops, job):
+    assert ops.get(f"/admin/trainings/{uuid.uuid4()}/").status_code == 404
+    assert ops.post(url(job, "explode/")).status_code == 404
+
+
+def test_form_offers_trainable_bases_and_is_sent_with_the_rights_of_the_session(tenant, source, checkpoint):
+    Runner.objects.create(name="trainer", url="http://127.0.0.1:1", backend=Backend.TRAINING)
+    page = text_of(tenant.get("/admin/trainings/new/"))
+    assert f"<option>{checkpoint.name}</option>" in page
+    assert 'data-submit="/api/v1/trainings" data-quote="/api/v1/trainings/quote"' in page
+    files = [SimpleUploadedFile(f"{n}.png", data) for n, data in enumerate(pink_discs(2, side=64))]
+    form = {
+        "name": "zorb",
+        "base": checkpoint.name,
+        "steps": "10",
+        "alpha": "16",
+        "flip": "true",
+        "images": files,
+    }
+    sent = tenant.post("/api/v1/trainings", form, headers={"X-Atelier-Source": source.name})
+    assert sent.status_code == 201, sent.content
+    assert "zorb" in text_of(tenant.get(url(Job.objects.get())))
+
+
+def test_viewer_has_no_form(sign_in, source):
+    viewer = sign_in("viewer")
+    assert "New training" not in text_of(viewer.get("/admin/trainings/"))
+    assert viewer.get("/admin/trainings/new/").status_code == 403

@@ -1,0 +1,110 @@
+"""Checkpoints whose text encoder and VAE are files of their own."""
+
+import hashlib
+
+import pytest
+
+from jobs.admission.admit import admit
+from jobs.admission.quote import quote
+from jobs.errors import Unsupported
+from models_registry.models import (
+    CONTEXT_WIDTH,
+    ENCODER,
+    ENCODERS,
+    FAMILIES,
+    FOLDERS,
+    WIDTH,
+    Family,
+    Kind,
+    ModelFile,
+)
+
+
+@pytest.fixture
+def file(db):
+    def file(kind, name, **fields):
+        path = f"{FOLDERS[kind]}/{name}.safetensors"
+        sha256 = hashlib.sha256(path.encode()).hexdigest()
+        return ModelFile.objects.create(kind=kind, name=name, path=path, sha256=sha256, **fields)
+
+    return file
+
+
+@pytest.fixture
+def z_image(file):
+    file(Kind.VAE, "ae", metadata={FAMILIES: "sd3 flux1 chroma z_image"})
+    return file(
+        Kind.CHECKPOINT, "turbo", family=Family.Z_IMAGE, without_vae=True, metadata={CONTEXT_WIDTH: "2560"}
+    )
+
+
+def wanted(submission, **fields):
+    return submission(checkpoint="turbo", vae="ae", sampler="Euler", scheduler="Automatic", **fields)
+
+
+def qwen(file, name, width="2560", **fields):
+    return file(Kind.TEXT_ENCODER, name, metadata={ENCODER: "qwen3_4b", WIDTH: width}, **fields)
+
+
+def test_transformer_without_its_text_encoder_is_refused_with_the_name_of_the_encoder(
+    submission, z_image, file
+):
+    qwen(file, "narrow", width="1024")
+    file(Kind.TEXT_ENCODER, "t5", metadata={ENCODER: "t5_xxl", WIDTH: "4096"})
+    with pytest.raises(Unsupported, match=r"turbo needs the text encoder Qwen3-4B: .* folder text_encoders"):
+        admit(wanted(submission))
+    assert "Qwen3-4B" in str(quote(wanted(submission)).refusals[0])
+
+
+def test_job_has_the_text_encoder_that_fits(submission, z_image, file):
+    qwen(file, "narrow", width="1024")
+    fitting = qwen(file, "qwen")
+    qwen(file, "newer")
+    job = admit(wanted(submission))
+    assert job.files["text_encoder:qwen"] == {"path": fitting.path, "sha256": fitting.sha256}
+    assert [key for key in job.files if key.startswith("text_encoder")] == ["text_encoder:qwen"]
+
+
+def test_transformer_without_vae_gets_the_only_one_that_fits(submission, z_image, file):
+    qwen(file, "qwen")
+    file(Kind.VAE, "sepia", is_default=True)
+    words = {"checkpoint": "turbo", "sampler": "Euler", "scheduler": "Automatic"}
+    assert admit(submission(**words)).generation_request.vae == "ae"
+    file(Kind.VAE, "of-sd3", metadata={FAMILIES: "sd3 flux1 chroma z_image"})
+    with pytest.raises(Unsupported, match="turbo has no VAE"):
+        admit(submission(**words))
+
+
+def test_text_encoder_of_another_source_is_not_used(submission, z_image, file, other_source):
+    qwen(file, "qwen").allowed_sources.add(other_source)
+    with pytest.raises(Unsupported, match="needs the text encoder"):
+        admit(wanted(submission))
+
+
+def test_checkpoint_that_contains_its_text_encoder_uses_it(submission, file):
+    file(Kind.CHECKPOINT, "whole", family=Family.SD3, metadata={ENCODERS: "clip_l clip_g"})
+    job = admit(submission(checkpoint="whole", sampler="Euler", scheduler="Automatic"))
+    assert not [key for key in job.files if key.startswith("text_encoder")]
+
+
+@pytest.mark.parametrize(
+    ("families", "named"), [("sd3 flux1 chroma z_image", "Stable Diffusion 3.x"), ("flux2", "FLUX.2")]
+)
+def test_vae_of_other_latents_is_refused_for_stable_diffusion(submission, checkpoint, file, families, named):
+    file(Kind.VAE, "ae", metadata={FAMILIES: families})
+    with pytest.raises(Unsupported, match=f"ae is for {named}.*, and {checkpoint.name} is not") as refused:
+        admit(submission(vae="ae"))
+    assert refused.value.field == "vae"
+
+
+def test_vae_of_stable_diffusion_is_refused_for_a_transformer(submission, z_image, file):
+    qwen(file, "qwen")
+    file(Kind.VAE, "sepia")
+    with pytest.raises(Unsupported, match=r"sepia is for Stable Diffusion 1\.x"):
+        admit(submission(checkpoint="turbo", vae="sepia", sampler="Euler", scheduler="Automatic"))
+
+
+def test_lora_of_another_family_is_refused_by_name(submission, checkpoint, file):
+    file(Kind.LORA, "style", family=Family.FLUX1)
+    with pytest.raises(Unsupported, match=f"style is for FLUX.1, and {checkpoint.name} is not"):
+        admit(submission(loras=[{"name": "style"}]))

@@ -1,0 +1,164 @@
+"""Results of trainings, as a fake trainer sends them: registered for the job's source with its success, or not at all."""
+
+import base64
+import hashlib
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from gpu_runner.protocol import Done, Progress, TrainedFile
+from jobs.execution import lifecycle
+from jobs.execution.trained_result import MAX_POINTS, with_point
+from jobs.models import Backend, Job, State
+from jobs.tasks import run_job
+from jobs.training import selectors
+from jobs.training.dataset import DatasetFile
+from jobs.training.submission import TrainingRequest, submit
+from models_registry.errors import ModelNotFound
+from models_registry.models import Kind, ModelFile
+from models_registry.selectors import resolve
+from tests.support.training_jobs import pink_discs
+
+pytestmark = pytest.mark.slow
+
+LORA = (Path(__file__).resolve().parents[3] / "demo/models/loras/atelier-night.safetensors").read_bytes()
+STEPS, SIDE = 10, 128
+PER_STEP = 3 * SIDE * SIDE
+
+
+@pytest.fixture(autouse=True)
+def models_root(settings, tmp_path):
+    settings.MODELS_ROOT = tmp_path / "models"
+    return settings.MODELS_ROOT
+
+
+@pytest.fixture
+def execute(key, checkpoint, live_runner, fake_runner):
+    """``execute(behavior)``: admits a training, and executes an attempt of it on a trainer with this behavior."""
+    live_runner.backend = Backend.TRAINING
+    live_runner.save()
+
+    def execute(behavior, job: Job | None = None) -> Job:
+        fake_runner.behavior = behavior
+        files = [DatasetFile(f"{n}.png", data) for n, data in enumerate(pink_discs(2))]
+        request = TrainingRequest(
+            key.source,
+            key,
+            "native",
+            "zorb",
+            files,
+            trigger="zorb",
+            resolution=SIDE,
+            settings={"steps": STEPS},
+        )
+        job = job or submit(request)[0]
+        lease = lifecycle.claim(job.pk, live_runner)
+        run_job(str(lease.job_id), lease.attempt)
+        return Job.objects.get(pk=job.pk)
+
+    return execute
+
+
+def done(steps: int = STEPS) -> Done:
+    return Done(engine_seconds=1, device_seconds=1, steps_run=steps * 3, pixel_steps=steps * PER_STEP)
+
+
+def trains(stream, content: bytes = LORA, sha256: str | None = None, steps: int = STEPS) -> None:
+    stream.accept()
+    for step in range(1, steps + 1):
+        stream.send(Progress(step=step, steps=STEPS, loss=1 / step))
+    stream.send_image()
+    half = len(content) // 2
+    stream.send(TrainedFile(data=base64.b64encode(content[:half]).decode()))
+    digest = sha256 or hashlib.sha256(content).hexdigest()
+    stream.send(TrainedFile(data=base64.b64encode(content[half:]).decode(), last=True, sha256=digest))
+    stream.send(done(steps))
+
+
+def nothing_is_left(models_root: Path) -> bool:
+    return not ModelFile.objects.filter(kind=Kind.LORA).exists() and not list(
+        models_root.rglob("*.safetensors")
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_succeeded_training_has_a_lora_that_its_source_alone_resolves(
+    execute, source, other_source, checkpoint, models_root
+):
+    job = execute(trains)
+    assert job.state == State.SUCCEEDED, job.error_message
+    file = resolve(Kind.LORA, "zorb", source)
+    assert (models_root / file.path).read_bytes() == LORA
+    assert (file.base, file.trigger_words, file.family) == ("shapes", "zorb", checkpoint.family)
+    assert file.licence == "trained here from shapes (unknown license)"
+    with pytest.raises(ModelNotFound):
+        resolve(Kind.LORA, "zorb", other_source)
+    assert [point[0] for point in job.training.losses][-1] == STEPS
+    assert job.cost == job.cost_estimate
+    assert selectors.delete_result(selectors.training_get(source, job.pk))
+    assert nothing_is_left(models_root)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda stream: trains(stream, sha256="0" * 64),
+        lambda stream: trains(stream, content=b"not a LoRA" * 100),
+        lambda stream: (stream.accept(), stream.send_image(), stream.send(done())),
+    ],
+    ids=["hash", "content", "no file"],
+)
+def test_training_whose_file_is_damaged_fails_without_a_price_and_leaves_nothing(execute, models_root, fault):
+    job = execute(fault)
+    assert job.state == State.FAILED
+    assert job.cost == 0
+    assert nothing_is_left(models_root)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_death_of_the_trainer_leaves_nothing_and_the_next_attempt_succeeds(execute, models_root):
+    def dies(stream):
+        stream.accept()
+        stream.send(Progress(step=4, steps=STEPS, loss=0.5))
+        stream.send(TrainedFile(data=base64.b64encode(LORA[:300]).decode()))
+
+    job = execute(dies)
+    assert job.state == State.QUEUED
+    assert nothing_is_left(models_root)
+    job = execute(trains, job)
+    assert job.state == State.SUCCEEDED
+    assert ModelFile.objects.filter(kind=Kind.LORA).count() == 1
+    assert len(list(models_root.rglob("*.safetensors"))) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_file_of_an_attempt_that_was_lost_before_success_is_replaced(
+    execute, source, models_root, monkeypatch
+):
+    succeed = lifecycle.succeed
+
+    def lost(lease, *args, **kwargs):
+        lifecycle.requeue(lease, note="the lease expired")
+        succeed(lease, *args, **kwargs)
+
+    monkeypatch.setattr(lifecycle, "succeed", lost)
+    job = execute(trains)
+    assert job.state == State.QUEUED
+    with pytest.raises(ModelNotFound):
+        resolve(Kind.LORA, "zorb", source)
+    monkeypatch.undo()
+    assert execute(trains, job).state == State.SUCCEEDED
+    assert resolve(Kind.LORA, "zorb", source).enabled
+    assert len(list(models_root.rglob("*.safetensors"))) == 1
+
+
+def test_loss_curve_is_bounded_and_forgets_repeated_steps():
+    points = []
+    for step in range(1, 5000):
+        points = with_point(points, (step, 0.5))
+    assert len(points) <= MAX_POINTS
+    assert points[-1] == (4999, 0.5)
+    assert with_point(points, (100, 0.25))[-1] == (100, 0.25)
+    assert all(earlier[0] < later[0] for earlier, later in pairwise(points))
