@@ -17,12 +17,13 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, Qwen3Config, Qwen3Model
 
 from demo import architecture
+from demo.flow_matching.original_layout import original_layout
 from gpu_runner.models.conversion.ldm_keys import VAE_PREFIX, from_diffusers, vae_pairs
 from gpu_runner.models.variant import PLAIN, Variant
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.prompt import qwen_tokenizer
 from tests.support import transformer_files
-from tests.support.transformer_files import original_layout, tiny
+from tests.support.transformer_files import tiny
 
 VAE_CONFIG = architecture.VAE_CONFIG | {
     "latent_channels": 16,

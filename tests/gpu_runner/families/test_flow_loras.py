@@ -6,12 +6,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from demo.flow_matching.original_layout import original_layout
 from gpu_runner.models.store import ModelStore
 from gpu_runner.models.variant import LoraFile, Variant
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from tests.support.flow_models import write_sd3
-from tests.support.transformer_files import original_layout, tiny
+from tests.support.transformer_files import tiny
 
 
 def lora_file(root, name, matrices, prefix, seed=0):

@@ -4,9 +4,10 @@ import pytest
 import torch
 from diffusers.loaders import single_file_utils
 
+from demo.flow_matching.original_layout import original_layout
 from gpu_runner.models.conversion.transformer_keys import from_diffusers, to_diffusers
 from gpu_runner.protocol.model_detection.transformers.recognition import find_transformer
-from tests.support.transformer_files import RELEASED, TINY, build, original_layout, released, tiny
+from tests.support.transformer_files import RELEASED, TINY, build, released, tiny
 
 PREFIXES = ["", "model.diffusion_model.", "diffusion_model.", "transformer."]
 # diffusers' own converters write the sizes of the released FLUX.1 and Chroma in.

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from demo.flow_matching.original_layout import original_layout
 from gpu_runner.models.lora.deltas import weight_delta
 from gpu_runner.models.lora.transformer_deltas import distributed
 from gpu_runner.protocol.families.registry import DRAWN, FAMILIES
@@ -10,7 +11,7 @@ from gpu_runner.protocol.model_detection.adapter_layouts import split
 from gpu_runner.protocol.model_detection.transformers.key_map import number_of_blocks
 from gpu_runner.protocol.model_detection.transformers.lora_names import lora_families, lora_targets
 from gpu_runner.protocol.model_detection.usability import inspect
-from tests.support.transformer_files import RELEASED, TINY, original_layout, released, tiny
+from tests.support.transformer_files import RELEASED, TINY, released, tiny
 
 # Name of a module in the files of each trainer: kohya writes underscores.
 SPELLINGS = {

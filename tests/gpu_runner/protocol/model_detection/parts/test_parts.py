@@ -19,12 +19,13 @@ from transformers import (
     UMT5EncoderModel,
 )
 
+from demo.flow_matching.original_layout import original_layout
 from gpu_runner.models.conversion.ldm_keys import from_diffusers, vae_pairs
 from gpu_runner.protocol.families.registry import DRAWN
 from gpu_runner.protocol.model_detection.parts.text_encoders import find_text_encoders
 from gpu_runner.protocol.model_detection.safetensors_models import identify
 from gpu_runner.protocol.model_detection.usability import inspect
-from tests.support.transformer_files import original_layout, released, tiny
+from tests.support.transformer_files import released, tiny
 
 GATED = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
 LARGE_T5 = {"d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24, "num_heads": 64, **GATED}

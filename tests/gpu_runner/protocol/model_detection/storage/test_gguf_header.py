@@ -8,12 +8,13 @@ import pytest
 import torch
 from transformers import Qwen3Config, Qwen3Model, T5Config, T5EncoderModel
 
+from demo.flow_matching.original_layout import original_layout
 from gpu_runner.protocol.model_detection.safetensors_models import identify
 from gpu_runner.protocol.model_detection.storage.gguf_header import read_gguf_header
 from gpu_runner.protocol.model_detection.storage.gguf_names import DECODER, T5
 from gpu_runner.protocol.model_detection.usability import inspect
 from tests.support.gguf_files import write_gguf
-from tests.support.transformer_files import original_layout, tiny
+from tests.support.transformer_files import tiny
 
 
 @pytest.fixture
