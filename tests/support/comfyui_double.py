@@ -57,7 +57,7 @@ class Double:
         self.version = "0.3.64"
         self.pending_forever = 0  # prompts of other clients
         self.at_step = lambda prompt, step: None
-        self.before_response = lambda path: None  # raises to break the connection
+        self.before_response = lambda path: None  # raises RuntimeError to fail and close the connection
         self.fails_with: dict[str, Any] | None = None
         self.drops_sockets = False
         self.posted: list[dict[str, Any]] = []  # bodies of POST /prompt that were accepted
@@ -217,7 +217,10 @@ class Double:
                 self.requests.append(request.url.path)
                 if not self._is_authenticated(request.headers):
                     return Response("401: Unauthorized", 401)
-                self.before_response(request.url.path)
+                try:
+                    self.before_response(request.url.path)
+                except RuntimeError:  # announced: the client's next request must not meet the connection closing
+                    return Response(status_code=500, headers={"connection": "close"})
                 return await handler(request)
 
             return Route(path, endpoint, methods=list(methods) or ["GET"])
