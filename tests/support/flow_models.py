@@ -14,7 +14,7 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, Qwen3Config, Qwen3Model
+from transformers import CLIPTextConfig, CLIPTextModel, Qwen3Config, Qwen3Model, T5Config, T5EncoderModel
 
 from demo import architecture
 from demo.flow_matching.original_layout import original_layout
@@ -112,7 +112,87 @@ def write_z_image(root: Path) -> tuple[ModelFile, Variant]:
     return written(root, "z-image", transformer, transformer=config), variant
 
 
+T5_CONFIG = {
+    "vocab_size": 32128,
+    "d_model": 32,
+    "d_kv": 8,
+    "d_ff": 48,
+    "num_layers": 2,
+    "num_heads": 4,
+    "feed_forward_proj": "gated-gelu",
+}
+
+
+@cache
+def t5(seed: int = 0) -> T5EncoderModel:
+    """Its output is scaled to deviate by about 1, so that prompts differ enough."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        encoder = T5EncoderModel(T5Config(**T5_CONFIG)).eval().requires_grad_(False)
+    return encoder
+
+
+@cache
+def flux_clip() -> CLIPTextModel:
+    """CLIP-L of the width that the tiny FLUX.1 reads."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = CLIPTextConfig(**CLIP_CONFIG | {"hidden_size": 24, "projection_dim": 24})
+        return CLIPTextModel(config).eval().requires_grad_(False)
+
+
+def bundled(prefix: str, module: torch.nn.Module, inner: str = "") -> dict[str, Tensor]:
+    """The tensors of a part of an all-in-one file."""
+    state = {name.removeprefix(inner): tensor for name, tensor in module.state_dict().items()}
+    return {f"{prefix}{inner}{name}": tensor for name, tensor in state.items()}
+
+
+def write_flux1(root: Path) -> tuple[ModelFile, Variant]:
+    """dev, all in one file, as ComfyUI publishes it."""
+    tensors = original_layout("flux1", tiny("flux1").state_dict(), "model.diffusion_model.")
+    tensors |= from_diffusers(sd3_modules().vae.state_dict(), "vae.", vae_pairs(VAE_CONFIG))
+    tensors |= bundled("text_encoders.clip_l.transformer.", flux_clip(), "text_model.")
+    tensors |= bundled("text_encoders.t5xxl.transformer.", t5())
+    del tensors["text_encoders.t5xxl.transformer.encoder.embed_tokens.weight"]
+    overrides = {"vae": OVERRIDES["vae"], "text_encoder": OVERRIDES["text_encoder"]}
+    return written(root, "flux1-dev", tensors, **overrides), PLAIN
+
+
+def flux_parts(root: Path) -> tuple[ModelFile, tuple[ModelFile, ModelFile]]:
+    """VAE, CLIP-L and T5 as files of their own."""
+    vae = from_diffusers(sd3_modules().vae.state_dict(), "", vae_pairs(VAE_CONFIG))
+    clip = bundled("", flux_clip(), "text_model.")
+    encoders = (
+        written(root, "f-clip", clip, text_encoder=OVERRIDES["text_encoder"]),
+        written(
+            root, "f-t5", {**t5().state_dict(), "encoder.embed_tokens.weight": t5().shared.weight.clone()}
+        ),
+    )
+    return written(root, "f-vae", vae, vae=OVERRIDES["vae"]), encoders
+
+
+def write_schnell(root: Path) -> tuple[ModelFile, Variant]:
+    """The transformer alone, in the layout of diffusers."""
+    vae, encoders = flux_parts(root)
+    return written(root, "schnell", tiny("schnell").state_dict()), Variant(vae=vae, text_encoders=encoders)
+
+
+def write_chroma(root: Path) -> tuple[ModelFile, Variant]:
+    vae, (_clip, encoder) = flux_parts(root)
+    transformer = original_layout("chroma", tiny("chroma").state_dict())
+    return written(root, "chroma", transformer), Variant(vae=vae, text_encoders=(encoder,))
+
+
+def write_sd3_with_t5(root: Path) -> tuple[ModelFile, Variant]:
+    """The all-in-one file, and T5 beside it."""
+    return write_sd3(root), Variant(text_encoders=(flux_parts(root)[1][1],))
+
+
 WRITERS: dict[str, Callable[[Path], tuple[ModelFile, Variant]]] = {
     "sd3": lambda root: (write_sd3(root), PLAIN),
+    "sd3 with T5": write_sd3_with_t5,
     "z_image": write_z_image,
+    "flux1": write_flux1,
+    "schnell": write_schnell,
+    "chroma": write_chroma,
 }

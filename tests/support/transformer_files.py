@@ -42,6 +42,7 @@ RELEASED: dict[str, tuple[str, dict[str, Any]]] = {
     "FLUX.2 dev": ("flux2", {}),
     "Qwen-Image": ("qwen_image", {}),
 }  # fmt: skip
+VARIANTS = {"schnell": "flux1"}  # of which family
 TINY: dict[str, dict[str, Any]] = {
     "sd3": {
         "sample_size": 16, "num_layers": 3, "num_attention_heads": 2, "attention_head_dim": 16, "joint_attention_dim": 32,
@@ -55,6 +56,10 @@ TINY: dict[str, dict[str, Any]] = {
     "flux1": {
         "num_layers": 2, "num_single_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16,
         "joint_attention_dim": 32, "pooled_projection_dim": 24, "guidance_embeds": True, "axes_dims_rope": (4, 6, 6),
+    },
+    "schnell": {
+        "num_layers": 2, "num_single_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16,
+        "joint_attention_dim": 32, "pooled_projection_dim": 24, "guidance_embeds": False, "axes_dims_rope": (4, 6, 6),
     },
     "chroma": {
         "num_layers": 2, "num_single_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16,
@@ -75,7 +80,7 @@ TINY: dict[str, dict[str, Any]] = {
 def build(family: str, config: Mapping[str, Any], device: str = "meta") -> Any:
     """A model of diffusers with random weights."""
     with torch.device(device):
-        return getattr(diffusers, BY_FAMILY[family].class_name)(**config)
+        return getattr(diffusers, BY_FAMILY[VARIANTS.get(family, family)].class_name)(**config)
 
 
 def released(name: str) -> tuple[str, dict[str, Tensor]]:

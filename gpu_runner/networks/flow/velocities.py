@@ -8,8 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from gpu_runner.networks.conditioning import Conditioning
+
+from .packing import packed, positions, unpacked
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,4 +52,51 @@ def z_image(transformer: Any, rows: Rows) -> Tensor:
     return -torch.stack([output[:, 0] for output in outputs])
 
 
-VELOCITIES: dict[str, Callable[[Any, Rows], Tensor]] = {"sd3": sd3, "z_image": z_image}
+def flux1(transformer: Any, rows: Rows) -> Tensor:
+    """FluxTransformer2DModel of diffusers: 2 x 2 latent pixels make a token, and text tokens have no position."""
+    height, width = rows.x.shape[-2:]
+    context = torch.stack([text.context for text in rows.texts]).to(rows.x)
+    output = transformer(
+        hidden_states=packed(rows.x),
+        timestep=rows.times,
+        guidance=rows.guidance,
+        pooled_projections=torch.stack([text.pooled for text in rows.texts if text.pooled is not None]).to(
+            rows.x
+        ),
+        encoder_hidden_states=context,
+        txt_ids=context.new_zeros(context.shape[1], 3),
+        img_ids=positions(height // 2, width // 2, rows.x.device),
+        return_dict=False,
+    )[0]
+    return unpacked(output, height, width)
+
+
+def chroma(transformer: Any, rows: Rows) -> Tensor:
+    """ChromaTransformer2DModel of diffusers. Rows with shorter texts are padded, and the padding is masked."""
+    height, width = rows.x.shape[-2:]
+    lengths = [len(text.context) for text in rows.texts]
+    longest = max(lengths)
+    context = torch.stack(
+        [functional.pad(text.context, (0, 0, 0, longest - len(text.context))) for text in rows.texts]
+    ).to(rows.x)
+    mask = torch.ones(len(lengths), longest + height * width // 4, dtype=torch.bool)
+    for row, length in enumerate(lengths):
+        mask[row, length:longest] = False
+    output = transformer(
+        hidden_states=packed(rows.x),
+        timestep=rows.times,
+        encoder_hidden_states=context,
+        txt_ids=context.new_zeros(longest, 3),
+        img_ids=positions(height // 2, width // 2, rows.x.device),
+        attention_mask=None if min(lengths) == longest else mask.to(rows.x.device),
+        return_dict=False,
+    )[0]
+    return unpacked(output, height, width)
+
+
+VELOCITIES: dict[str, Callable[[Any, Rows], Tensor]] = {
+    "sd3": sd3,
+    "z_image": z_image,
+    "flux1": flux1,
+    "chroma": chroma,
+}

@@ -5,11 +5,14 @@ Timestep conventions, shifts and windows are those of the reference pipelines in
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .family import Defaults, Family, Feature, Flow, Latents, Shift, TextPart
 from .flow_sampling import SAMPLERS, SCHEDULERS
 
 SIXTEEN_CHANNELS = Latents("flux", 16, patch=2, scaling_factor=0.3611, shift_factor=0.1159)
 TOKENS_TO_MU = ((256, 0.5), (4096, 1.15))
+UNIFORM_FIRST = ("SGM Uniform", "Simple", "Normal", "Beta", "Karras")
 NO_FEATURES: frozenset[Feature] = frozenset()
 
 SD3 = Family(
@@ -38,7 +41,7 @@ Z_IMAGE = Family(
     flow=Flow("1-t", Shift(3.0)),
     features=frozenset({"lora"}),
     samplers=SAMPLERS,
-    schedulers=("SGM Uniform", "Simple", "Normal", "Beta", "Karras"),
+    schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=8, guidance=1.0, side=1024),
 )
 FLUX1 = Family(
@@ -49,11 +52,18 @@ FLUX1 = Family(
     latents=SIXTEEN_CHANNELS,
     flow=Flow("t", Shift(line=TOKENS_TO_MU)),
     guidance="embedded",
-    features=NO_FEATURES,
+    features=frozenset({"emphasis", "lora"}),
     samplers=SAMPLERS,
-    schedulers=SCHEDULERS,
+    schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=20, guidance=3.5, side=1024),
-    is_drawn=False,
+)
+FLUX1_SCHNELL = replace(
+    FLUX1,
+    label="FLUX.1 schnell",
+    text=(TextPart("clip_l", 77), TextPart("t5_xxl", 256)),
+    flow=Flow("t", Shift()),
+    guidance="none",
+    defaults=Defaults(steps=4, guidance=1.0, side=1024),
 )
 CHROMA = Family(
     name="chroma",
@@ -62,11 +72,10 @@ CHROMA = Family(
     text=(TextPart("t5_xxl", 512, padded=False),),
     latents=SIXTEEN_CHANNELS,
     flow=Flow("t", Shift(line=TOKENS_TO_MU)),
-    features=NO_FEATURES,
+    features=frozenset({"emphasis", "lora"}),
     samplers=SAMPLERS,
-    schedulers=SCHEDULERS,
+    schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=26, guidance=4.0, side=1024),
-    is_drawn=False,
 )
 FLUX2 = Family(
     name="flux2",

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from gpu_runner.protocol.families.family import Family
+from gpu_runner.protocol.families.family import Family, TextPart
 from gpu_runner.protocol.generation_request import GenerationRequest
 
 from .qwen_tokenizer import TEMPLATE_TOKENS, chat_tokens
+from .t5_tokenizer import t5_length
+
+
+def window_of(family: Family) -> TextPart | None:
+    """The text encoder whose window cuts a prompt; None if the family has none. CLIP takes prompts of any length.
+
+    A text encoder that may be absent does not count: CLIP reads the whole prompt beside it.
+    """
+    parts = (part for part in family.text if not part.kind.startswith("clip") and not part.optional)
+    return next(parts, None)
 
 
 def cut_prompts(family: Family, request: GenerationRequest) -> tuple[str, ...]:
-    """Fields of prompts that exceed the window of a language model, whose end is cut off. CLIP takes prompts of any length."""
-    part = family.text[0]
-    if part.kind != "qwen3_4b" or not request.denoises:
+    """Fields of prompts that exceed the window of a language model, whose end is cut off."""
+    part = window_of(family)
+    if part is None or not request.denoises:
         return ()
     fields = ("prompt", "negative_prompt")
     # A token has at least one byte, so that most prompts need not be tokenized.
@@ -19,5 +29,9 @@ def cut_prompts(family: Family, request: GenerationRequest) -> tuple[str, ...]:
         field
         for field in fields
         if len(getattr(request, field).encode()) + TEMPLATE_TOKENS > part.tokens
-        and len(chat_tokens(getattr(request, field))) > part.tokens
+        and _length(part, getattr(request, field), request.emphasis) > part.tokens
     )
+
+
+def _length(part: TextPart, prompt: str, emphasis: str) -> int:
+    return t5_length(prompt, emphasis) if part.kind == "t5_xxl" else len(chat_tokens(prompt))

@@ -2,23 +2,36 @@
 
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, StableDiffusion3Pipeline, ZImagePipeline
+from diffusers import (
+    ChromaPipeline,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    StableDiffusion3Pipeline,
+    ZImagePipeline,
+)
 
 from gpu_runner.networks.conditioning import TextEncodingOptions
+from gpu_runner.networks.flow.packing import packed, unpacked
+from gpu_runner.networks.text.prompt_chunks import chunks_of
 from gpu_runner.networks.text.text_encoder import encode
 from gpu_runner.protocol.prompt.qwen_tokenizer import PADDING, chat_tokens
+from gpu_runner.protocol.prompt.t5_tokenizer import END, t5_tokens
+from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 from gpu_runner.samplers.noise import NoiseStream
-from tests.support.flow_models import qwen3, sd3_modules
+from tests.support.flow_models import flux_clip, qwen3, sd3_modules, t5
 from tests.support.transformer_files import tiny
 
 TOLERANCE = 1e-4
 
 
-@pytest.mark.parametrize("guidance", [1.0, 4.5])
-def test_sd3_draws_what_its_pipeline_draws(checkpoints, draw_latents, request_of, guidance):
+@pytest.mark.parametrize(
+    ("guidance", "name"), [(1.0, "sd3"), (4.5, "sd3"), (4.5, "sd3 with T5")], ids=["1", "4.5", "T5"]
+)
+def test_sd3_draws_what_its_pipeline_draws(checkpoints, draw_latents, request_of, guidance, name):
     request = request_of(guidance_scale=guidance, negative_prompt="blue", seed=3)
-    checkpoint, modules = checkpoints["sd3"], sd3_modules()
+    checkpoint, modules = checkpoints[name], sd3_modules()
     texts = encode(checkpoint, ["a red circle", "blue"], TextEncodingOptions())
+    assert len(texts[0].context) == (77 if name == "sd3" else 77 + 256)
     pipeline = StableDiffusion3Pipeline(
         transformer=modules.transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
@@ -69,6 +82,71 @@ def test_z_image_draws_what_its_pipeline_draws(checkpoints, draw_latents, reques
         output_type="latent",
     ).images[0]
     drawn = draw_latents(checkpoints["z_image"], [request])[0]
+    assert (drawn - expected).abs().max() < TOLERANCE
+    assert expected.std() > 0.1
+
+
+def _hidden(pipeline_class, family, **fields):
+    """Latents of a pipeline of the FLUX.1 kind: packed, with texts encoded by its own rules."""
+    noise = NoiseStream(3, (16, 8, 8), torch.device("cpu")).draw()[None]
+    pipeline = pipeline_class(
+        transformer=tiny(family),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=family != "schnell"),
+        vae=sd3_modules().vae,
+        **dict.fromkeys(("text_encoder", "tokenizer")),
+        **dict.fromkeys(("text_encoder_2", "tokenizer_2") if pipeline_class is FluxPipeline else ()),
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    result = pipeline(
+        latents=packed(noise), num_inference_steps=8, width=64, height=64, output_type="latent", **fields
+    )
+    return unpacked(result.images, 8, 8)[0]
+
+
+def _t5_states(prompt, length, *, masks):
+    """As the pipelines encode: padded to the whole window, which T5 sees or not."""
+    ids = torch.tensor([[*t5_tokens(prompt), END]])
+    padded = torch.nn.functional.pad(ids, (0, length - ids.shape[1]))
+    mask = torch.arange(length)[None] < ids.shape[1]
+    states = t5()(input_ids=padded, attention_mask=mask if masks else None).last_hidden_state
+    return states, torch.arange(length)[None] <= ids.shape[1]
+
+
+def _pooled(prompt):
+    chunk = chunks_of(prompt, clip_tokenizer())[0]
+    return flux_clip()(input_ids=torch.tensor([chunk.tokens])).pooler_output
+
+
+@pytest.mark.parametrize(
+    ("family", "guidance", "length"), [("flux1", 3.5, 512), ("flux1", 1.0, 512), ("schnell", 1.0, 256)]
+)
+def test_flux_draws_what_its_pipeline_draws(checkpoints, draw_latents, request_of, family, guidance, length):
+    expected = _hidden(
+        FluxPipeline,
+        family,
+        prompt_embeds=_t5_states("a red circle", length, masks=False)[0],
+        pooled_prompt_embeds=_pooled("a red circle"),
+        guidance_scale=guidance,
+    )
+    drawn = draw_latents(checkpoints[family], [request_of(guidance_scale=guidance, seed=3)])[0]
+    assert (drawn - expected).abs().max() < TOLERANCE
+    assert expected.std() > 0.1
+
+
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+def test_chroma_draws_what_its_pipeline_draws(checkpoints, draw_latents, request_of, guidance):
+    """The texts differ in length, so that rows of one call are padded and masked."""
+    prompts = {"": "a red circle", "negative_": "blue, dull, and very much too long"}
+    texts = {name: _t5_states(prompt, 512, masks=True) for name, prompt in prompts.items()}
+    expected = _hidden(
+        ChromaPipeline,
+        "chroma",
+        **{f"{name}prompt_embeds": states for name, (states, _mask) in texts.items()},
+        **{f"{name}prompt_attention_mask": mask for name, (_states, mask) in texts.items()},
+        guidance_scale=guidance,
+    )
+    request = request_of(guidance_scale=guidance, negative_prompt=prompts["negative_"], seed=3)
+    drawn = draw_latents(checkpoints["chroma"], [request])[0]
     assert (drawn - expected).abs().max() < TOLERANCE
     assert expected.std() > 0.1
 
