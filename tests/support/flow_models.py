@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, AutoencoderKLFlux2
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, Qwen3Config, Qwen3Model, T5Config, T5EncoderModel
@@ -85,10 +85,10 @@ QWEN_CONFIG = {
 
 
 @cache
-def qwen3(seed: int = 0) -> Qwen3Model:
+def qwen3(seed: int = 0, config: str = "") -> Qwen3Model:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Qwen3Model(Qwen3Config(**QWEN_CONFIG)).eval().requires_grad_(False)
+        return Qwen3Model(Qwen3Config(**(FLUX2_QWEN if config else QWEN_CONFIG))).eval().requires_grad_(False)
 
 
 def written(root: Path, name: str, tensors: dict[str, Tensor], **overrides: Any) -> ModelFile:
@@ -183,6 +183,42 @@ def write_chroma(root: Path) -> tuple[ModelFile, Variant]:
     return written(root, "chroma", transformer), Variant(vae=vae, text_encoders=(encoder,))
 
 
+@cache
+def flux2_vae() -> AutoencoderKLFlux2:
+    config = {
+        key: value for key, value in VAE_CONFIG.items() if key not in ("scaling_factor", "latent_channels")
+    }
+    config |= {"use_quant_conv": True, "use_post_quant_conv": True, "latent_channels": 32}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        vae = AutoencoderKLFlux2(**config).eval().requires_grad_(False)
+        vae.bn.running_mean.normal_()
+        vae.bn.running_var.uniform_(0.5, 2)
+    return vae
+
+
+FLUX2_QWEN = QWEN_CONFIG | {"hidden_size": 8, "intermediate_size": 8, "head_dim": 4, "num_hidden_layers": 29}
+
+
+def write_flux2(root: Path) -> tuple[ModelFile, Variant]:
+    """klein in the layouts of its authors; the convolutions between the halves of the VAE are inside them."""
+    transformer = original_layout("flux2", tiny("flux2").state_dict())
+    state = flux2_vae().state_dict()
+    vae = from_diffusers(state, "", vae_pairs(flux2_vae().config))
+    inner = {"quant_conv": "encoder.quant_conv", "post_quant_conv": "decoder.post_quant_conv"}
+    vae = {
+        f"{inner.get(name.split('.')[0], name.rpartition('.')[0])}.{name.rpartition('.')[2]}": tensor
+        for name, tensor in vae.items()
+    }
+    vae |= {name: tensor for name, tensor in state.items() if name.startswith("bn.")}
+    encoder = {f"model.{name}": tensor for name, tensor in qwen3(config="flux2").state_dict().items()}
+    variant = Variant(
+        vae=written(root, "f2-vae", vae, vae=OVERRIDES["vae"]),
+        text_encoders=(written(root, "f2-qwen", encoder),),
+    )
+    return written(root, "flux2", transformer), variant
+
+
 def write_sd3_with_t5(root: Path) -> tuple[ModelFile, Variant]:
     """The all-in-one file, and T5 beside it."""
     return write_sd3(root), Variant(text_encoders=(flux_parts(root)[1][1],))
@@ -195,4 +231,5 @@ WRITERS: dict[str, Callable[[Path], tuple[ModelFile, Variant]]] = {
     "flux1": write_flux1,
     "schnell": write_schnell,
     "chroma": write_chroma,
+    "flux2": write_flux2,
 }

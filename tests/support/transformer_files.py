@@ -42,7 +42,6 @@ RELEASED: dict[str, tuple[str, dict[str, Any]]] = {
     "FLUX.2 dev": ("flux2", {}),
     "Qwen-Image": ("qwen_image", {}),
 }  # fmt: skip
-VARIANTS = {"schnell": "flux1"}  # of which family
 TINY: dict[str, dict[str, Any]] = {
     "sd3": {
         "sample_size": 16, "num_layers": 3, "num_attention_heads": 2, "attention_head_dim": 16, "joint_attention_dim": 32,
@@ -57,10 +56,6 @@ TINY: dict[str, dict[str, Any]] = {
         "num_layers": 2, "num_single_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16,
         "joint_attention_dim": 32, "pooled_projection_dim": 24, "guidance_embeds": True, "axes_dims_rope": (4, 6, 6),
     },
-    "schnell": {
-        "num_layers": 2, "num_single_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16,
-        "joint_attention_dim": 32, "pooled_projection_dim": 24, "guidance_embeds": False, "axes_dims_rope": (4, 6, 6),
-    },
     "chroma": {
         "num_layers": 2, "num_single_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16,
         "joint_attention_dim": 32, "approximator_num_channels": 64, "approximator_hidden_dim": 32, "approximator_layers": 2,
@@ -68,7 +63,7 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "flux2": {
         "in_channels": 128, "num_layers": 2, "num_single_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16,
-        "joint_attention_dim": 32, "axes_dims_rope": (4, 4, 4, 4), "guidance_embeds": False,
+        "joint_attention_dim": 24, "axes_dims_rope": (4, 4, 4, 4), "guidance_embeds": False,
     },
     "qwen_image": {
         "num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16, "joint_attention_dim": 32,
@@ -76,11 +71,14 @@ TINY: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
+# Variants of a family with other shapes.
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {"schnell": ("flux1", {"guidance_embeds": False})}
+
 
 def build(family: str, config: Mapping[str, Any], device: str = "meta") -> Any:
     """A model of diffusers with random weights."""
     with torch.device(device):
-        return getattr(diffusers, BY_FAMILY[VARIANTS.get(family, family)].class_name)(**config)
+        return getattr(diffusers, BY_FAMILY[family].class_name)(**config)
 
 
 def released(name: str) -> tuple[str, dict[str, Tensor]]:
@@ -93,4 +91,7 @@ def released(name: str) -> tuple[str, dict[str, Tensor]]:
 def tiny(family: str, seed: int = 0) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
+        if family in VARIANTS:
+            of_family, config = VARIANTS[family]
+            return build(of_family, TINY[of_family] | config, "cpu").eval()
         return build(family, TINY[family], "cpu").eval()

@@ -98,9 +98,9 @@ def _vae(file: TensorFile, family: Family, device: torch.device, dtype: torch.dt
     if prefix is None:
         return nn.Module()
     vae = load_from_ldm(file, prefix, device, dtype)
-    if vae.config.latent_channels != family.latents.channels:
-        channels = vae.config.latent_channels
-        raise ValueError(f"its VAE must have {family.latents.channels} latent channels (got {channels})")
+    channels = vae.config.latent_channels
+    if channels != family.latents.vae_channels:
+        raise ValueError(f"its VAE must have {family.latents.vae_channels} latent channels (got {channels})")
     return vae
 
 

@@ -10,6 +10,8 @@ from torch import Tensor
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.protocol.errors import NonFiniteOutput
 
+from .latent_space import denormalized, normalized
+
 PROJECTION_PATCHES = 8  # patches per side
 
 
@@ -22,7 +24,7 @@ def encode(checkpoint: LoadedCheckpoint, images: Sequence[Tensor]) -> list[Tenso
     vae = checkpoint.vae
     pixels = torch.stack(list(images)).to(vae.device, vae.dtype)
     latents = vae.encode(pixels).latent_dist.mode().float()
-    return list(((latents - checkpoint.vae_shift) * checkpoint.vae_scaling).unbind())
+    return list(normalized(checkpoint, latents).unbind())
 
 
 @torch.inference_mode()
@@ -32,7 +34,7 @@ def decode(checkpoint: LoadedCheckpoint, latents: Sequence[Tensor]) -> list[Tens
     Raises NonFiniteOutput if the output contains NaN or infinity.
     """
     vae = checkpoint.vae
-    x = (torch.stack(list(latents)) / checkpoint.vae_scaling + checkpoint.vae_shift).to(vae.dtype)
+    x = denormalized(checkpoint, torch.stack(list(latents))).to(vae.dtype)
     images = vae.decode(x, return_dict=False)[0].float()
     if not torch.isfinite(images).all():
         raise NonFiniteOutput("the VAE produced NaN values")

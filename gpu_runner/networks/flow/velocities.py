@@ -23,6 +23,9 @@ class Rows:
     times: Tensor  # (rows,) float32, from 0 to 1
     texts: Sequence[Conditioning]
     guidance: Tensor | None = None  # (rows,) float32: values for transformers that read them
+    references: Tensor | None = (
+        None  # (rows, channels, h, w): latents of images that the transformer sees beside x
+    )
 
 
 def sd3(transformer: Any, rows: Rows) -> Tensor:
@@ -94,9 +97,38 @@ def chroma(transformer: Any, rows: Rows) -> Tensor:
     return unpacked(output, height, width)
 
 
+REFERENCE_TIME = 10  # first coordinate of the tokens of a reference; those of the image have 0
+
+
+def flux2(transformer: Any, rows: Rows) -> Tensor:
+    """Flux2Transformer2DModel of diffusers: a latent pixel is a token, and the tokens of a reference follow."""
+    height, width = rows.x.shape[-2:]
+    tokens, ids = rows.x.flatten(2).transpose(1, 2), positions(height, width, rows.x.device)
+    ids = functional.pad(ids, (0, 1))
+    if rows.references is not None:
+        size = rows.references.shape[-2:]
+        tokens = torch.cat([tokens, rows.references.flatten(2).transpose(1, 2)], dim=1)
+        others = functional.pad(positions(*size, rows.x.device), (0, 1))
+        others[:, 0] = REFERENCE_TIME
+        ids = torch.cat([ids, others])
+    context = torch.stack([text.context for text in rows.texts]).to(rows.x)
+    places = torch.arange(context.shape[1], device=rows.x.device).float()
+    output = transformer(
+        hidden_states=tokens,
+        timestep=rows.times,
+        guidance=rows.guidance,
+        encoder_hidden_states=context,
+        txt_ids=functional.pad(places[:, None], (3, 0)),
+        img_ids=ids,
+        return_dict=False,
+    )[0]
+    return output[:, : height * width].transpose(1, 2).reshape(rows.x.shape)
+
+
 VELOCITIES: dict[str, Callable[[Any, Rows], Tensor]] = {
     "sd3": sd3,
     "z_image": z_image,
     "flux1": flux1,
     "chroma": chroma,
+    "flux2": flux2,
 }

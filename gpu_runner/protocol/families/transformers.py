@@ -81,15 +81,14 @@ FLUX2 = Family(
     name="flux2",
     parameters=3.9e9,
     label="FLUX.2",
-    text=(TextPart("qwen3_4b", 512),),
+    text=(TextPart("qwen3_4b", 512, layers=(9, 18, 27)),),
     # Normalized by the statistics of the VAE's batch norm, after packing patches of 2 x 2 into channels.
     latents=Latents("flux2", 128, scale=16),
-    flow=Flow("t", Shift(line=TOKENS_TO_MU)),
-    features=NO_FEATURES,
+    flow=Flow("t", Shift(by_steps=((8.73809524e-05, 1.89833333), (0.00016927, 0.45666666)))),
+    features=frozenset({"lora", "references"}),
     samplers=SAMPLERS,
-    schedulers=SCHEDULERS,
+    schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=4, guidance=1.0, side=1024),
-    is_drawn=False,
 )
 QWEN_IMAGE = Family(
     name="qwen_image",

@@ -29,6 +29,7 @@ from .ldm_modules import Pair, controlnet_pairs, unet_pairs, vae_pairs
 from .network_shapes import clip_weights, controlnet_weights, unet_weights, vae_weights
 from .parts.problems import encoder_names, text_encoder_problem, transformer_problem
 from .parts.unsupported import CONTROL_KINDS, MAX_NAME, OTHER_KINDS, QUANTIZED
+from .parts.vaes import with_outer_convolutions
 from .safetensors_header import Shape
 from .safetensors_models import (
     CONTROL,
@@ -127,7 +128,7 @@ def _vae(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
 
 
 def _vae_problem(shapes: Shapes, prefix: str, metadata: Metadata, found: Identified) -> str:
-    inner = name_shapes_below(shapes, prefix)
+    inner = with_outer_convolutions(name_shapes_below(shapes, prefix))
     diffusers = found.detail.get("layout") == "diffusers"
     try:
         config = (infer_diffusers_vae if diffusers else infer_vae)(inner, "")

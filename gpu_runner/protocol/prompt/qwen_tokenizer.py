@@ -12,6 +12,7 @@ from tokenizers.models import BPE
 from .tokenizer import letters_of_bytes
 
 START, END, PADDING = 151644, 151645, 151643  # <|im_start|>, <|im_end|>, <|endoftext|>
+THINK, END_OF_THOUGHT = 151667, 151668
 TEMPLATE_TOKENS = 8  # of a message without text
 VOCABULARY_SIZE = 151936  # rows of the embedding table of the released models
 
@@ -20,14 +21,17 @@ _WORDS = Regex(
 )
 
 
-def chat_tokens(prompt: str) -> list[int]:
+def chat_tokens(prompt: str, *, answers_at_once: bool = False) -> list[int]:
     """Return the tokens of a prompt as the message of a user, up to where the assistant's answer would begin.
+
+    ``answers_at_once``: an empty thought follows, as Qwen3 writes it where it is told not to think.
 
     Names of special tokens inside the prompt are plain text, so that a prompt cannot end its message.
     """
     encode = _tokenizer().encode
     message = encode(f"user\n{prompt}").ids
-    return [START, *message, END, *encode("\n").ids, START, *encode("assistant\n").ids]
+    thought = [THINK, *encode("\n\n").ids, END_OF_THOUGHT, *encode("\n\n").ids] if answers_at_once else []
+    return [START, *message, END, *encode("\n").ids, START, *encode("assistant\n").ids, *thought]
 
 
 @cache

@@ -8,6 +8,8 @@ from gpu_runner.protocol.generation_request import GenerationRequest
 from .qwen_tokenizer import TEMPLATE_TOKENS, chat_tokens
 from .t5_tokenizer import t5_length
 
+MOST_TEMPLATE_TOKENS = TEMPLATE_TOKENS + 4  # with an empty thought
+
 
 def window_of(family: Family) -> TextPart | None:
     """The text encoder whose window cuts a prompt; None if the family has none. CLIP takes prompts of any length.
@@ -28,10 +30,14 @@ def cut_prompts(family: Family, request: GenerationRequest) -> tuple[str, ...]:
     return tuple(
         field
         for field in fields
-        if len(getattr(request, field).encode()) + TEMPLATE_TOKENS > part.tokens
+        if len(getattr(request, field).encode()) + MOST_TEMPLATE_TOKENS > part.tokens
         and _length(part, getattr(request, field), request.emphasis) > part.tokens
     )
 
 
 def _length(part: TextPart, prompt: str, emphasis: str) -> int:
-    return t5_length(prompt, emphasis) if part.kind == "t5_xxl" else len(chat_tokens(prompt))
+    return (
+        t5_length(prompt, emphasis)
+        if part.kind == "t5_xxl"
+        else len(chat_tokens(prompt, answers_at_once=bool(part.layers)))
+    )

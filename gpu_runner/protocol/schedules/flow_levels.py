@@ -36,11 +36,11 @@ class FlowLevels(NoiseLevels):
         self.sigmas = self._shifted(np.arange(1, LEVELS + 1) / LEVELS)
 
     @classmethod
-    def of(cls, family: Family, width: int, height: int) -> FlowLevels:
-        """Levels for images of this size. The family must be one of flow matching."""
+    def of(cls, family: Family, width: int, height: int, steps: int) -> FlowLevels:
+        """Levels for images of this size and this number of steps. The family must be one of flow matching."""
         assert family.flow is not None
         automatic = family.schedulers[0] if family.schedulers else "Simple"
-        return cls(family.flow.shift.of(family.latents.tokens(width, height)), automatic)
+        return cls(family.flow.shift.of(family.latents.tokens(width, height), steps), automatic)
 
     def of_sampler(self, name: str) -> NoiseLevels:
         return self

@@ -1,24 +1,31 @@
 """Latents of the flow-matching families are those of diffusers: same weights, texts and noise, eight Euler steps."""
 
+import numpy as np
 import pytest
 import torch
 from diffusers import (
     ChromaPipeline,
     FlowMatchEulerDiscreteScheduler,
+    Flux2KleinPipeline,
     FluxPipeline,
     StableDiffusion3Pipeline,
     ZImagePipeline,
 )
+from diffusers.pipelines.flux2.image_processor import Flux2ImageProcessor
+from PIL import Image
 
 from gpu_runner.networks.conditioning import TextEncodingOptions
+from gpu_runner.networks.diffusion.latent_space import denormalized
 from gpu_runner.networks.flow.packing import packed, unpacked
 from gpu_runner.networks.text.prompt_chunks import chunks_of
 from gpu_runner.networks.text.text_encoder import encode
+from gpu_runner.protocol import InputImage
 from gpu_runner.protocol.prompt.qwen_tokenizer import PADDING, chat_tokens
 from gpu_runner.protocol.prompt.t5_tokenizer import END, t5_tokens
 from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 from gpu_runner.samplers.noise import NoiseStream
-from tests.support.flow_models import flux_clip, qwen3, sd3_modules, t5
+from gpu_runner.tasks.init_image import Canvas
+from tests.support.flow_models import flux2_vae, flux_clip, qwen3, sd3_modules, t5
 from tests.support.transformer_files import tiny
 
 TOLERANCE = 1e-4
@@ -149,6 +156,49 @@ def test_chroma_draws_what_its_pipeline_draws(checkpoints, draw_latents, request
     drawn = draw_latents(checkpoints["chroma"], [request])[0]
     assert (drawn - expected).abs().max() < TOLERANCE
     assert expected.std() > 0.1
+
+
+@pytest.mark.parametrize(("guidance", "with_image"), [(1.0, False), (3.0, False), (1.0, True)])
+def test_flux2_draws_what_its_pipeline_draws(checkpoints, draw_latents, request_of, guidance, with_image):
+    """Also with a reference image, which the transformer sees beside the latent."""
+    picture = Image.fromarray((np.indices((64, 64, 3)).sum(0) % 64 * 4).astype(np.uint8))
+    pipeline = Flux2KleinPipeline(
+        transformer=tiny("flux2"),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=flux2_vae(),
+        text_encoder=None,
+        tokenizer=None,
+    )
+    pipeline.vae_scale_factor = 8
+    pipeline.image_processor = Flux2ImageProcessor(vae_scale_factor=16)
+    pipeline.set_progress_bar_config(disable=True)
+    expected = pipeline(
+        image=picture if with_image else None,
+        prompt_embeds=_stacked_states("a red circle"),
+        negative_prompt_embeds=_stacked_states("blue"),
+        latents=NoiseStream(3, (128, 4, 4), torch.device("cpu")).draw()[None],
+        guidance_scale=guidance,
+        num_inference_steps=8,
+        width=64,
+        height=64,
+        output_type="latent",
+    ).images[0]
+    init = {"task": "img2img", "init_images": (InputImage(sha256="0" * 64),), "strength": 1.0}
+    request = request_of(
+        guidance_scale=guidance, negative_prompt="blue", seed=3, **(init if with_image else {})
+    )
+    canvas = Canvas(picture) if with_image else None
+    drawn = draw_latents(checkpoints["flux2"], [request], canvas=canvas)[0]
+    assert (denormalized(checkpoints["flux2"], drawn[None])[0] - expected).abs().max() < TOLERANCE
+    assert expected.std() > 0.1
+
+
+def _stacked_states(prompt):
+    ids = torch.tensor([chat_tokens(prompt, answers_at_once=True)])
+    padded = torch.nn.functional.pad(ids, (0, 512 - ids.shape[1]), value=PADDING)
+    mask = torch.arange(512)[None] < ids.shape[1]
+    states = qwen3(config="flux2")(input_ids=padded, attention_mask=mask, output_hidden_states=True)
+    return torch.cat([states.hidden_states[layer] for layer in (9, 18, 27)], dim=-1)
 
 
 def _reference_states(prompt):

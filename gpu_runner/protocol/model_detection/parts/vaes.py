@@ -35,6 +35,22 @@ def find_vae(shapes: Shapes) -> FoundVae | None:
     return None
 
 
+def with_outer_convolutions(shapes: Shapes) -> Shapes:
+    """Shapes of a VAE under the usual names of the two convolutions between its halves."""
+    return {outer_convolution(name): shape for name, shape in shapes.items()}
+
+
+def outer_convolution(name: str) -> str:
+    """The usual name of a tensor: the authors of FLUX.2 have the two convolutions inside the halves."""
+    for inner, outer in (
+        ("encoder.quant_conv.", "quant_conv."),
+        ("decoder.post_quant_conv.", "post_quant_conv."),
+    ):
+        if name.startswith(inner):
+            return outer + name.removeprefix(inner)
+    return name
+
+
 def _autoencoder_kl(shapes: Shapes, prefix: str) -> FoundVae | None:
     decoder = shapes.get(f"{prefix}decoder.conv_in.weight", ())
     if len(decoder) != 4 or f"{prefix}encoder.conv_in.weight" not in shapes:
