@@ -107,6 +107,7 @@ WIDTH = "atelier.width"  # the same: width of the vectors of an embedding or tex
 CONTEXT_WIDTH = (
     "atelier.context_width"  # the same: width of the text encoder's states that a checkpoint reads
 )
+WITHOUT_TEXT = "atelier.without_text"  # the same: set for a UNet without its text encoders
 VARIANT = "atelier.variant"  # the same: variant of a family, such as schnell
 
 

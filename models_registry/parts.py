@@ -13,6 +13,7 @@ from models_registry.models import (
     ENCODERS,
     FAMILIES,
     WIDTH,
+    WITHOUT_TEXT,
     Checkpoint,
     Kind,
     ModelFile,
@@ -34,12 +35,17 @@ NAMES: dict[str, re.Pattern[str]] = {
 
 
 def separate_parts(checkpoint: ModelFile) -> tuple[TextPart, ...]:
-    """Text encoders of its family that a checkpoint does not contain. Empty for diffusion models."""
+    """Text encoders of its family that a checkpoint does not contain."""
     facts = family_facts(checkpoint)
-    if facts is None or facts.flow is None:
+    if facts is None or not takes_text_encoders(checkpoint, facts):
         return ()
     contained = str(checkpoint.metadata.get(ENCODERS, "")).split()
     return tuple(part for part in facts.text if part.kind not in contained)
+
+
+def takes_text_encoders(checkpoint: ModelFile, facts: Family) -> bool:
+    """Whether its text encoders may be files of their own: of diffusion models, for a UNet alone only."""
+    return facts.flow is not None or bool(checkpoint.metadata.get(WITHOUT_TEXT))
 
 
 def encoder_fits(checkpoint: ModelFile, file: ModelFile) -> bool:
@@ -50,7 +56,7 @@ def encoder_fits(checkpoint: ModelFile, file: ModelFile) -> bool:
         if facts
         else None
     )
-    if facts is None or facts.flow is None or part is None:
+    if facts is None or part is None or not takes_text_encoders(checkpoint, facts):
         return False
     width = str(checkpoint.metadata.get(CONTEXT_WIDTH, ""))
     if part.kind.startswith("clip") or not width.isdecimal():
@@ -84,7 +90,7 @@ def chosen_vae(facts: Family, files: Iterable[ModelFile]) -> ModelFile | None:
 
 
 def fill_parts() -> None:
-    """Choose VAE and text encoders of flow-matching checkpoints that contain none, where no operator has.
+    """Choose VAE and text encoders of checkpoints that contain none, where no operator has.
 
     A choice stays while its file can be used.
     """
@@ -94,10 +100,10 @@ def fill_parts() -> None:
     known = {file.pk for file in (*vaes, *encoders)}
     for checkpoint in Checkpoint.objects.usable().prefetch_related("text_encoder_files"):
         facts = family_facts(checkpoint)
-        if facts is None or facts.flow is None:
+        if facts is None or not takes_text_encoders(checkpoint, facts):
             continue
         is_open = "vae_file" not in checkpoint.edited_fields and checkpoint.without_vae
-        if is_open and checkpoint.vae_file_id not in known:
+        if facts.flow is not None and is_open and checkpoint.vae_file_id not in known:
             checkpoint.vae_file = chosen_vae(facts, vaes)
             checkpoint.save(update_fields=["vae_file"])
         if "text_encoder_files" not in checkpoint.edited_fields:

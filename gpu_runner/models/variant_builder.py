@@ -122,6 +122,8 @@ class VariantBuilder:
         A1111: its name is then drawn as the words that it consists of. An embedding of the registry takes precedence
         over one inside a LoRA.
         """
+        if not self._base.has_text_encoder:
+            return {}
         widths = [encoder.config.hidden_size for encoder in self._base.text_encoders]
         found: dict[str, Embedding] = {}
         for (sha256, name), tensors in self._bundled.items():

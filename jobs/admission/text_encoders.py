@@ -10,7 +10,7 @@ from gpu_runner.protocol.model_detection.parts.text_encoders import LABELS
 from jobs.errors import Unsupported
 from models_registry.family_facts import family_facts
 from models_registry.models import ENCODER, FOLDERS, Kind, ModelFile
-from models_registry.parts import chosen_encoder, separate_parts
+from models_registry.parts import chosen_encoder, separate_parts, takes_text_encoders
 from models_registry.selectors import list_for
 
 
@@ -21,7 +21,7 @@ def text_encoders_for(checkpoint: ModelFile, source: BusinessSource) -> dict[str
     chosen. Raises Unsupported with the name of the text encoder that is missing, or that the source may not use.
     """
     facts = family_facts(checkpoint)
-    if facts is None or facts.flow is None:
+    if facts is None or not takes_text_encoders(checkpoint, facts):
         return {}
     usable = list(list_for(Kind.TEXT_ENCODER, source).order_by("created_at", "pk"))
     found = _of_row(checkpoint, {file.pk for file in usable})

@@ -33,6 +33,7 @@ from models_registry.models import (
     RESIDUALS,
     VARIANT,
     WIDTH,
+    WITHOUT_TEXT,
     Family,
     Kind,
 )
@@ -54,6 +55,7 @@ KEPT: dict[str, dict[str, str]] = {
         ENCODERS: "text_encoders",
         CONTEXT_WIDTH: "context_width",
         VARIANT: "variant",
+        WITHOUT_TEXT: "without_text",
     },
     Kind.CONTROLNET: {RESIDUALS: "residuals"},
     Kind.EMBEDDING: {"atelier.vectors": "vectors", WIDTH: "width"},

@@ -38,6 +38,7 @@ from .safetensors_models import (
     Identified,
     Metadata,
     Shapes,
+    has_text_encoder,
     identify,
     name_shapes_below,
 )
@@ -46,6 +47,8 @@ DIFFUSION_FAMILIES = ("sd15", "sd2", "sdxl")
 TRANSFORMER_FAMILIES = frozenset(FAMILIES) - set(DIFFUSION_FAMILIES)
 IMAGE_LATENTS, INPAINTING_LATENTS, INSTRUCT_LATENTS = 4, 9, 8  # input channels of a UNet
 DEPTH_LATENTS = 5
+# Context widths of SD 1.x and SDXL, whose CLIP is published in files of its own, so that a UNet alone can be used.
+WIDTHS_OF_SEPARATE_CLIP = (768, 2048)
 HINT_CHANNELS = 3
 
 
@@ -101,7 +104,7 @@ def _checkpoint(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
             f"its UNet has {channels} input channels; supported are {IMAGE_LATENTS}, "
             f"{INPAINTING_LATENTS} (inpainting) and {INSTRUCT_LATENTS} (InstructPix2Pix)"
         )
-    if not any(name.startswith(("cond_stage_model.", "conditioner.embedders.")) for name in shapes):
+    if not has_text_encoder(shapes) and found.detail["cross_attention_dim"] not in WIDTHS_OF_SEPARATE_CLIP:
         return f"it has no text encoder{encoder_names(found.family)}"
     if found.family not in DIFFUSION_FAMILIES:
         return "its text encoder is not that of Stable Diffusion 1, 2 or XL"

@@ -142,7 +142,7 @@ def test_schnell_takes_no_negative_prompt_and_names_each_text_encoder_that_is_mi
     prompt = {"prompt": "word " * 300}
     job = admit(submission(**words, **prompt))
     assert {"text_encoder:clip_l", "text_encoder:t5xxl_fp16", "vae:ae"} <= set(job.files)
-    assert "prompt: cut to 256 tokens" in job.note
+    assert "prompt: cut to 256 tokens" in job.transitions.get().note
     with pytest.raises(Unsupported, match="does not support negative_prompt"):
         admit(submission(**words, negative_prompt="blue"))
 
