@@ -8,7 +8,13 @@ from typing import Any, TypeAlias
 
 import torch
 from cachetools import LRUCache
-from diffusers import AutoencoderKL, AutoencoderKLFlux2, ControlNetModel, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderKLFlux2,
+    AutoencoderKLQwenImage,
+    ControlNetModel,
+    UNet2DConditionModel,
+)
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
@@ -38,7 +44,7 @@ class LoadedCheckpoint:
     key: str  # the file's SHA-256, with a suffix for registry overrides and variants
     family: str
     unet: UNet2DConditionModel | Any
-    vae: AutoencoderKL  # or AutoencoderKLFlux2, which has the same methods
+    vae: AutoencoderKL  # or that of FLUX.2 or Qwen-Image
     text_encoder: TextModel
     alphas_cumprod: Tensor | None  # None: a flow-matching model
     prediction_type: str
@@ -83,7 +89,7 @@ class LoadedCheckpoint:
     @property
     def has_vae(self) -> bool:
         """Whether there is a VAE: that of the file, or a named one."""
-        return isinstance(self.vae, AutoencoderKL | AutoencoderKLFlux2)
+        return isinstance(self.vae, AutoencoderKL | AutoencoderKLFlux2 | AutoencoderKLQwenImage)
 
     @property
     def has_text_encoder(self) -> bool:

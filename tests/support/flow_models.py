@@ -11,10 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, AutoencoderKLFlux2
+from diffusers import AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage
+from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, Qwen3Config, Qwen3Model, T5Config, T5EncoderModel
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    Qwen2Config,
+    Qwen2Model,
+    Qwen3Config,
+    Qwen3Model,
+    T5Config,
+    T5EncoderModel,
+)
 
 from demo import architecture
 from demo.flow_matching.original_layout import original_layout
@@ -219,6 +229,50 @@ def write_flux2(root: Path) -> tuple[ModelFile, Variant]:
     return written(root, "flux2", transformer), variant
 
 
+QWEN2_CONFIG = {key: value for key, value in QWEN_CONFIG.items() if key != "head_dim"} | {"hidden_size": 32}
+
+
+@cache
+def qwen2() -> Qwen2Model:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Qwen2Model(Qwen2Config(**QWEN2_CONFIG)).eval().requires_grad_(False)
+
+
+@cache
+def qwen_vae() -> AutoencoderKLQwenImage:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return AutoencoderKLQwenImage(base_dim=4).eval().requires_grad_(False)
+
+
+def wan_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of the VAE in the names of Wan: those that diffusers' own converter reads as the names of the state."""
+    modules = ["conv1", "conv2"]
+    for side, blocks in (("encoder", "downsamples"), ("decoder", "upsamples")):
+        modules += [f"{side}.conv1", f"{side}.head.0", f"{side}.head.2"]
+        parts = (*(f"residual.{n}" for n in (0, 2, 3, 6)), "shortcut", "resample.1", "time_conv")
+        modules += [f"{side}.{blocks}.{n}.{part}" for n in range(15) for part in parts]
+        modules += [f"{side}.middle.{n}.{part}" for n in (0, 2) for part in parts]
+        modules += [f"{side}.middle.1.{part}" for part in ("norm", "to_qkv", "proj")]
+    names = [f"{module}.{ending}" for module in modules for ending in ("weight", "bias", "gamma")]
+    theirs = {ours: name for name in names for ours in convert_wan_vae_to_diffusers({name: name})}
+    return {theirs[name]: tensor for name, tensor in state.items()}
+
+
+def write_qwen_image(root: Path) -> tuple[ModelFile, Variant]:
+    """In ComfyUI's layouts: a prefix before the transformer, and the VAE in the names of Wan."""
+    state = tiny("qwen_image").state_dict()
+    transformer = {f"model.diffusion_model.{name}": tensor for name, tensor in state.items()}
+    encoder = {f"model.{name}": tensor for name, tensor in qwen2().state_dict().items()}
+    encoder["visual.patch_embed.proj.weight"] = torch.zeros(4, 3, 2, 2, 2)
+    variant = Variant(
+        vae=written(root, "q-vae", wan_names(qwen_vae().state_dict())),
+        text_encoders=(written(root, "q-qwen", encoder, text_encoder={"num_attention_heads": 2}),),
+    )
+    return written(root, "qwen-image", transformer), variant
+
+
 def write_sd3_with_t5(root: Path) -> tuple[ModelFile, Variant]:
     """The all-in-one file, and T5 beside it."""
     return write_sd3(root), Variant(text_encoders=(flux_parts(root)[1][1],))
@@ -232,4 +286,5 @@ WRITERS: dict[str, Callable[[Path], tuple[ModelFile, Variant]]] = {
     "schnell": write_schnell,
     "chroma": write_chroma,
     "flux2": write_flux2,
+    "qwen_image": write_qwen_image,
 }

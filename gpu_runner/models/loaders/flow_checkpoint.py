@@ -84,11 +84,14 @@ def _transformer(
 
 
 def _fill_tables(transformer: Any, device: torch.device) -> None:
-    """Compute what no file contains: Chroma's table of the modulations that its approximator is asked for."""
+    """Compute what no file contains: Chroma's table of modulations, and Qwen-Image's tables of positions."""
     if isinstance(transformer, diffusers.ChromaTransformer2DModel):
         embed = transformer.time_text_embed
         number, width = embed.mod_proj.shape
         transformer.time_text_embed = type(embed)(width // 2, number).to(device)
+    if isinstance(transformer, diffusers.QwenImageTransformer2DModel):
+        embed = transformer.pos_embed
+        transformer.pos_embed = type(embed)(embed.theta, embed.axes_dim, scale_rope=embed.scale_rope)
 
 
 def _vae(file: TensorFile, family: Family, device: torch.device, dtype: torch.dtype) -> nn.Module:

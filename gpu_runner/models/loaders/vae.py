@@ -21,6 +21,7 @@ from gpu_runner.protocol.model_detection.safetensors_models import name_shapes_b
 from gpu_runner.protocol.model_detection.usability import current_vae_name, inspect
 
 from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
+from .qwen_vae import load_qwen_vae
 
 
 def load_vae(file: TensorFile, name: str, device: torch.device, dtype: torch.dtype) -> AutoencoderKL:
@@ -31,9 +32,11 @@ def load_vae(file: TensorFile, name: str, device: torch.device, dtype: torch.dty
     if identified.problem and identified.kind == "vae":
         raise ModelUnavailable(f"{name} cannot be used: {identified.problem}")
     found = find_vae(file.shapes)
-    if found is None or found.is_video:
+    if found is None or not found.families:
         raise ModelUnavailable(f"{name} is not a VAE of a supported family")
     try:
+        if found.is_video:
+            return load_qwen_vae(file, found.prefix, device, dtype)
         return _load(file, found.prefix, found.layout == "diffusers", device, dtype)
     except BUILDING_ERRORS as error:
         raise ModelUnavailable(f"{name} cannot be used: {reason(error)}") from error

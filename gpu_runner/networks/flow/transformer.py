@@ -10,6 +10,7 @@ from torch import Tensor
 from gpu_runner.networks.diffusion.guidance import DenoiseInput
 from gpu_runner.networks.loaded import LoadedCheckpoint
 
+from .packing import packed, unpacked
 from .velocities import VELOCITIES, Rows
 
 
@@ -18,10 +19,17 @@ def denoise(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> lis
     """Predict x0 for each input: x - t * velocity. All inputs must have the same latent shape, and references of one shape or none."""
     rows = _rows(checkpoint, inputs)
     velocities = _velocities(checkpoint, rows).float().split([one.rows for one in inputs])
-    return [
-        one.x - one.guidance.combine(of_input.unbind()) * one.sigma
-        for one, of_input in zip(inputs, velocities, strict=True)
-    ]
+    guided = (_guided(checkpoint, one, rows) for one, rows in zip(inputs, velocities, strict=True))
+    return [one.x - velocity * one.sigma for one, velocity in zip(inputs, guided, strict=True)]
+
+
+def _guided(checkpoint: LoadedCheckpoint, one: DenoiseInput, rows: Tensor) -> Tensor:
+    velocity = one.guidance.combine(rows.unbind())
+    if not checkpoint.facts.keeps_norm or len(rows) == 1:
+        return velocity
+    tokens, of_prompt = packed(velocity[None]), packed(rows[:1])
+    tokens = tokens * (of_prompt.norm(dim=-1, keepdim=True) / tokens.norm(dim=-1, keepdim=True))
+    return unpacked(tokens, *velocity.shape[-2:])[0]
 
 
 def _rows(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> Rows:

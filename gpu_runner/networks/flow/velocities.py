@@ -74,24 +74,48 @@ def flux1(transformer: Any, rows: Rows) -> Tensor:
     return unpacked(output, height, width)
 
 
-def chroma(transformer: Any, rows: Rows) -> Tensor:
-    """ChromaTransformer2DModel of diffusers. Rows with shorter texts are padded, and the padding is masked."""
-    height, width = rows.x.shape[-2:]
+def padded_texts(rows: Rows) -> tuple[Tensor, Tensor | None]:
+    """Contexts of one length, and which of their tokens are no padding; None if none is padded."""
     lengths = [len(text.context) for text in rows.texts]
     longest = max(lengths)
     context = torch.stack(
         [functional.pad(text.context, (0, 0, 0, longest - len(text.context))) for text in rows.texts]
     ).to(rows.x)
-    mask = torch.ones(len(lengths), longest + height * width // 4, dtype=torch.bool)
-    for row, length in enumerate(lengths):
-        mask[row, length:longest] = False
+    if min(lengths) == longest:
+        return context, None
+    return context, torch.arange(longest, device=rows.x.device) < torch.tensor(lengths, device=rows.x.device)[
+        :, None
+    ]
+
+
+def qwen_image(transformer: Any, rows: Rows) -> Tensor:
+    """QwenImageTransformer2DModel of diffusers. Rows with shorter texts are padded, and the padding is masked."""
+    height, width = rows.x.shape[-2:]
+    context, mask = padded_texts(rows)
     output = transformer(
         hidden_states=packed(rows.x),
         timestep=rows.times,
         encoder_hidden_states=context,
-        txt_ids=context.new_zeros(longest, 3),
+        encoder_hidden_states_mask=mask,
+        img_shapes=[[(1, height // 2, width // 2)]] * len(rows.x),
+        return_dict=False,
+    )[0]
+    return unpacked(output, height, width)
+
+
+def chroma(transformer: Any, rows: Rows) -> Tensor:
+    """ChromaTransformer2DModel of diffusers. Rows with shorter texts are padded, and the padding is masked."""
+    height, width = rows.x.shape[-2:]
+    context, mask = padded_texts(rows)
+    if mask is not None:  # the transformer takes that of text and image
+        mask = functional.pad(mask, (0, height * width // 4), value=True)
+    output = transformer(
+        hidden_states=packed(rows.x),
+        timestep=rows.times,
+        encoder_hidden_states=context,
+        txt_ids=context.new_zeros(context.shape[1], 3),
         img_ids=positions(height // 2, width // 2, rows.x.device),
-        attention_mask=None if min(lengths) == longest else mask.to(rows.x.device),
+        attention_mask=mask,
         return_dict=False,
     )[0]
     return unpacked(output, height, width)
@@ -131,4 +155,5 @@ VELOCITIES: dict[str, Callable[[Any, Rows], Tensor]] = {
     "flux1": flux1,
     "chroma": chroma,
     "flux2": flux2,
+    "qwen_image": qwen_image,
 }

@@ -10,7 +10,12 @@ from torch import Tensor
 
 from gpu_runner.networks.conditioning import Conditioning
 from gpu_runner.protocol.families.family import TextPart
-from gpu_runner.protocol.prompt.qwen_tokenizer import PADDING, chat_tokens
+from gpu_runner.protocol.prompt.qwen_tokenizer import (
+    DESCRIBE_TOKENS,
+    PADDING,
+    chat_tokens,
+    described_tokens,
+)
 
 
 def encode_messages(encoder: Any, part: TextPart, prompts: Sequence[str]) -> list[Conditioning]:
@@ -24,6 +29,10 @@ def encode_messages(encoder: Any, part: TextPart, prompts: Sequence[str]) -> lis
 
 
 def _states(encoder: Any, part: TextPart, prompt: str) -> Tensor:
+    if part.kind == "qwen2_5_vl_7b":
+        tokens = described_tokens(prompt)[: part.tokens + DESCRIBE_TOKENS]
+        ids = torch.tensor([tokens], device=encoder.device)
+        return encoder(input_ids=ids, use_cache=False).last_hidden_state[0, DESCRIBE_TOKENS:].clone()
     tokens = chat_tokens(prompt, answers_at_once=bool(part.layers))[: part.tokens]
     padding = part.tokens - len(tokens) if part.padded else 0
     ids = torch.tensor([tokens + [PADDING] * padding], device=encoder.device)

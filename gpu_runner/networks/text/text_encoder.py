@@ -53,7 +53,7 @@ def _encode_all(
     """Encode with every text encoder. Of diffusion models, the states are concatenated along the width."""
     if not prompts:
         return iter(())
-    if checkpoint.facts.text[0].kind == "qwen3_4b":
+    if checkpoint.facts.text[0].kind in ("qwen3_4b", "qwen2_5_vl_7b"):
         return iter(encode_messages(checkpoint.text_encoder, checkpoint.facts.text[0], prompts))
     kinds = checkpoint.text_kinds or [part.kind for part in checkpoint.facts.text]
     which = [place for place, kind in enumerate(kinds) if kind.startswith("clip")]

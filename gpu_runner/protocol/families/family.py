@@ -69,6 +69,8 @@ class Shift:
 
     factor: float = 1.0
     line: tuple[tuple[int, float], tuple[int, float]] | None = None
+    # The last time above 0: all others are stretched between it and 1. 0: as they are.
+    terminal: float = 0.0
     # Two lines (slope, offset) of mu over tokens, for 10 and for 200 steps, as in the pipeline of FLUX.2. It is linear in
     # the steps between, and above MANY_TOKENS that of 200 steps.
     by_steps: tuple[tuple[float, float], tuple[float, float]] | None = None
@@ -144,6 +146,9 @@ class Family:
     defaults: Defaults
     flow: Flow | None = None
     guidance: GuidanceKind = "classifier_free"
+    keeps_norm: bool = (
+        False  # each token of the guided velocity gets the norm that it has for the prompt alone
+    )
     samplers: tuple[str, ...] | None = None
     schedulers: tuple[str, ...] | None = None
     parameters: float = 0.0

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .family import Defaults, Family, Feature, Flow, Latents, Shift, TextPart
-from .flow_sampling import SAMPLERS, SCHEDULERS
+from .family import Defaults, Family, Flow, Latents, Shift, TextPart
+from .flow_sampling import SAMPLERS
 
 SIXTEEN_CHANNELS = Latents("flux", 16, patch=2, scaling_factor=0.3611, shift_factor=0.1159)
 TOKENS_TO_MU = ((256, 0.5), (4096, 1.15))
 UNIFORM_FIRST = ("SGM Uniform", "Simple", "Normal", "Beta", "Karras")
-NO_FEATURES: frozenset[Feature] = frozenset()
 
 SD3 = Family(
     name="sd3",
@@ -96,10 +95,10 @@ QWEN_IMAGE = Family(
     label="Qwen-Image",
     text=(TextPart("qwen2_5_vl_7b", 1024, padded=False),),
     latents=Latents("qwen_image", 16, patch=2),  # normalized by a mean and a deviation per channel
-    flow=Flow("t", Shift(line=((256, 0.5), (8192, 0.9)))),
-    features=NO_FEATURES,
+    flow=Flow("t", Shift(line=((256, 0.5), (8192, 0.9)), terminal=0.02)),
+    keeps_norm=True,
+    features=frozenset({"lora"}),
     samplers=SAMPLERS,
-    schedulers=SCHEDULERS,
+    schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=20, guidance=4.0, side=1024),
-    is_drawn=False,
 )

@@ -29,7 +29,7 @@ from .ldm_modules import Pair, controlnet_pairs, unet_pairs, vae_pairs
 from .network_shapes import clip_weights, controlnet_weights, unet_weights, vae_weights
 from .parts.problems import encoder_names, text_encoder_problem, transformer_problem
 from .parts.unsupported import CONTROL_KINDS, MAX_NAME, OTHER_KINDS, QUANTIZED
-from .parts.vaes import with_outer_convolutions
+from .parts.vaes import QWEN_IMAGE, three_dimensional_problem, with_outer_convolutions
 from .safetensors_header import Shape
 from .safetensors_models import (
     CONTROL,
@@ -127,6 +127,8 @@ def _vae(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
     if not set(families) & set(DRAWN):
         labels = ", ".join(FAMILIES[family].label for family in families)
         return f"it is a VAE for {labels}, which is not drawn here yet"
+    if found.detail["families"] == QWEN_IMAGE:
+        return three_dimensional_problem(shapes, found.detail["prefix"])
     return _vae_problem(shapes, found.detail["prefix"], metadata, found)
 
 

@@ -34,6 +34,21 @@ def chat_tokens(prompt: str, *, answers_at_once: bool = False) -> list[int]:
     return [START, *message, END, *encode("\n").ids, START, *encode("assistant\n").ids, *thought]
 
 
+# What Qwen-Image tells its text encoder before the prompt.
+DESCRIBE = (
+    "Describe the image by detailing the color, shape, size, texture, quantity, text, spatial relationships of the objects"
+    " and background:"
+)
+DESCRIBE_TOKENS = 34  # of the beginning, whose states are not used
+
+
+def described_tokens(prompt: str) -> list[int]:
+    """The prompt as the message of a user after the task of Qwen-Image; the first DESCRIBE_TOKENS belong to the task."""
+    encode = _tokenizer().encode
+    task = [START, *encode(f"system\n{DESCRIBE}").ids, END, *encode("\n").ids]
+    return task + chat_tokens(prompt)
+
+
 @cache
 def _tokenizer() -> Tokenizer:
     packed = resources.files("gpu_runner").joinpath("assets/qwen_merges.txt.gz").read_bytes()

@@ -8,6 +8,7 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
     FluxPipeline,
+    QwenImagePipeline,
     StableDiffusion3Pipeline,
     ZImagePipeline,
 )
@@ -20,12 +21,12 @@ from gpu_runner.networks.flow.packing import packed, unpacked
 from gpu_runner.networks.text.prompt_chunks import chunks_of
 from gpu_runner.networks.text.text_encoder import encode
 from gpu_runner.protocol import InputImage
-from gpu_runner.protocol.prompt.qwen_tokenizer import PADDING, chat_tokens
+from gpu_runner.protocol.prompt.qwen_tokenizer import DESCRIBE_TOKENS, PADDING, chat_tokens, described_tokens
 from gpu_runner.protocol.prompt.t5_tokenizer import END, t5_tokens
 from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 from gpu_runner.samplers.noise import NoiseStream
 from gpu_runner.tasks.init_image import Canvas
-from tests.support.flow_models import flux2_vae, flux_clip, qwen3, sd3_modules, t5
+from tests.support.flow_models import flux2_vae, flux_clip, qwen2, qwen3, qwen_vae, sd3_modules, t5
 from tests.support.transformer_files import tiny
 
 TOLERANCE = 1e-4
@@ -191,6 +192,42 @@ def test_flux2_draws_what_its_pipeline_draws(checkpoints, draw_latents, request_
     drawn = draw_latents(checkpoints["flux2"], [request], canvas=canvas)[0]
     assert (denormalized(checkpoints["flux2"], drawn[None])[0] - expected).abs().max() < TOLERANCE
     assert expected.std() > 0.1
+
+
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+def test_qwen_image_draws_what_its_pipeline_draws(checkpoints, draw_latents, request_of, guidance):
+    """Guidance keeps the norm of each token. The texts differ in length, so that rows of one call are padded."""
+    scheduler = FlowMatchEulerDiscreteScheduler(
+        use_dynamic_shifting=True, max_image_seq_len=8192, max_shift=0.9, shift_terminal=0.02
+    )
+    pipeline = QwenImagePipeline(
+        transformer=tiny("qwen_image"), scheduler=scheduler, vae=qwen_vae(), text_encoder=None, tokenizer=None
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    prompts = {"": "a red circle", "negative_": "blue, dull, and very much too long"}
+    states = {name: _described_states(prompt) for name, prompt in prompts.items()}
+    result = pipeline(
+        **{f"{name}prompt_embeds": one for name, one in states.items()},
+        **{
+            f"{name}prompt_embeds_mask": torch.ones(one.shape[:2], dtype=torch.long)
+            for name, one in states.items()
+        },
+        true_cfg_scale=guidance,
+        latents=packed(NoiseStream(3, (16, 8, 8), torch.device("cpu")).draw()[None]),
+        num_inference_steps=8,
+        width=64,
+        height=64,
+        output_type="latent",
+    )
+    expected = unpacked(result.images, 8, 8)[0]
+    request = request_of(guidance_scale=guidance, negative_prompt=prompts["negative_"], seed=3)
+    drawn = draw_latents(checkpoints["qwen_image"], [request])[0]
+    assert (drawn - expected).abs().max() < TOLERANCE
+    assert expected.std() > 0.1
+
+
+def _described_states(prompt):
+    return qwen2()(input_ids=torch.tensor([described_tokens(prompt)])).last_hidden_state[:, DESCRIBE_TOKENS:]
 
 
 def _stacked_states(prompt):

@@ -63,7 +63,7 @@ def test_the_engine_sends_previews_and_an_image(tmp_path):
     studio.close()
 
 
-@pytest.mark.parametrize("family", ["flux1", "chroma", "flux2"])
+@pytest.mark.parametrize("family", ["flux1", "chroma", "flux2", "qwen_image"])
 def test_images_are_drawn_from_separate_and_joint_files(checkpoints, draw_latents, request_of, family):
     """A latent of noise is decoded to the size of the image, previews are small, and a part is redrawn alone."""
     checkpoint = checkpoints[family]
