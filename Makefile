@@ -13,7 +13,7 @@ run:  ## start everything and show a first picture
 
 test: .venv-dev lint  ## all tests, on SQLite and on a real PostgreSQL
 	$(PYTEST)
-	$(VENV)python tests/support/postgres.py $(PYTEST) --only-database tests/jobs tests/access tests/dialects
+	$(VENV)python -m tests.support.postgres $(PYTEST) --only-database tests/jobs tests/access tests/dialects
 
 unit: .venv-dev  ## the quick part, in about a minute
 	$(PYTEST) -m "not slow and not demo and not processes and not browser"

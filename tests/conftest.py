@@ -19,6 +19,7 @@ from jobs.admission.submission import Submission
 from jobs.execution import completion_waiter
 from models_registry.models import FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
 from models_registry.workflow_templates import shipped
+from tests.support.migrated_database import MigratedDatabase
 from tests.support.text_model_server import TextModelServer
 
 SECRET_KEY = "only for tests"
@@ -77,16 +78,30 @@ def _marks_of_module(path: Path) -> set[str]:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings, tmp_path_factory) -> None:
+def migrated_database(tmp_path_factory) -> MigratedDatabase:
+    return MigratedDatabase.of_the_run(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Of SQLite there may be a file already: the one that another worker has migrated."""
+    return connection.vendor == "sqlite"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings, migrated_database, tmp_path_factory) -> None:
     """SQLite in a file, as in real life: the threads of a test need connections of their own."""
     if connection.vendor == "sqlite":
         name = tmp_path_factory.mktemp("database") / "test.sqlite3"
         connection.settings_dict["TEST"]["NAME"] = str(name)
+        migrated_database.begin(name)
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
+def django_db_setup(django_db_setup: None, migrated_database: MigratedDatabase) -> Iterator[None]:
     """PostgreSQL drops no database to which somebody listens: the watcher of jobs is gone before."""
+    if connection.vendor == "sqlite":
+        migrated_database.end(Path(connection.settings_dict["NAME"]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(completion_waiter, "IDLE_TIMEOUT_S", 0.1)
         yield
