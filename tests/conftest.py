@@ -23,6 +23,7 @@ from tests.support.migrated_database import MigratedDatabase
 from tests.support.text_model_server import TextModelServer
 
 SECRET_KEY = "only for tests"
+TESTS = Path(__file__).parent
 
 # Shared machines are slow at times; no test has a limit in wall-clock time.
 hypothesis.settings.register_profile("without deadline", deadline=None)
@@ -54,17 +55,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if marks and all(deselected & names for names in marks) else None
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--only-database", action="store_true", help="only tests that use the database")
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that use the database, and those of them that ``make test`` repeats on PostgreSQL.
 
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The second run of ``make test``, on PostgreSQL, repeats the tests for which the database makes a difference."""
-    if not config.getoption("--only-database"):
-        return
-    kept = [item for item in items if _uses_database(item)]
-    config.hook.pytest_deselected(items=[item for item in items if not _uses_database(item)])
-    items[:] = kept
+    Before ``-m`` selects by these marks.
+    """
+    for item in items:
+        if _uses_database(item):
+            item.add_marker("database")
+            if _has_sql_of_its_own(item):
+                item.add_marker("postgres")
 
 
 def _uses_database(item: pytest.Item) -> bool:
@@ -72,9 +73,18 @@ def _uses_database(item: pytest.Item) -> bool:
     return item.get_closest_marker("django_db") is not None or bool(fixtures & {"db", "transactional_db"})
 
 
+def _has_sql_of_its_own(item: pytest.Item) -> bool:
+    """In the packages that hold the tables, or with transactions that others see."""
+    django_db = item.get_closest_marker("django_db")
+    transactional = bool(django_db and django_db.kwargs.get("transaction"))
+    in_package = item.path.relative_to(TESTS).parts[0] in ("access", "jobs", "models_registry")
+    return in_package or transactional or "transactional_db" in getattr(item, "fixturenames", ())
+
+
 def _marks_of_module(path: Path) -> set[str]:
     found = re.search(r"^pytestmark = .*(\n .*)*", path.read_text(), re.MULTILINE)
-    return set(re.findall(r"mark\.(\w+)", found[0])) if found else set()
+    marks = set(re.findall(r"mark\.(\w+)", found[0])) if found else set()
+    return marks | {"database"} if "django_db" in marks else marks
 
 
 @pytest.fixture(scope="session")
