@@ -1,6 +1,6 @@
 PYTHON ?= python3
 VENV = .venv/bin/
-PYTEST = $(VENV)python -m pytest -n logical --maxprocesses 4 --dist loadfile
+PYTEST = $(VENV)python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PREFLIGHT = $(PYTHON) platform/quickstart/bootstrap.py
 
 .PHONY: run test unit chaos lint format bench demo-models tour locks messages

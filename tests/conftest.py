@@ -25,9 +25,12 @@ from tests.support.text_model_server import TextModelServer
 SECRET_KEY = "only for tests"
 TESTS = Path(__file__).parent
 
-# Shared machines are slow at times; no test has a limit in wall-clock time.
-hypothesis.settings.register_profile("without deadline", deadline=None)
-hypothesis.settings.load_profile("without deadline")
+# Shared machines are slow at times; no test has a limit in wall-clock time. Every run sends the same requests, so that
+# a change fails for what it does and not for what it happened to be asked; FUZZ_EXAMPLES looks for new failures.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, derandomize="FUZZ_EXAMPLES" not in os.environ, database=None
+)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure() -> None:
