@@ -1,6 +1,6 @@
 PYTHON ?= python3
 VENV = .venv/bin/
-PYTEST = $(VENV)python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PYTEST = $(VENV)python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 PREFLIGHT = $(PYTHON) platform/quickstart/bootstrap.py
 
 .PHONY: run test unit chaos lint format bench demo-models tour locks messages
@@ -13,7 +13,7 @@ run:  ## start everything and show a first picture
 
 test: .venv-dev lint  ## all tests on SQLite, and those with SQL of their own on a real PostgreSQL
 	$(PYTEST)
-	$(VENV)python -m tests.support.postgres $(PYTEST) -m "database and postgres" \
+	$(VENV)python -m tests.support.postgres $(PYTEST) -m "database and postgres and not processes" \
 		tests/access tests/jobs tests/models_registry tests/dialects tests/console
 
 unit: .venv-dev  ## the quick part, without a database, in about a minute

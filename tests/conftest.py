@@ -44,6 +44,12 @@ def pytest_configure() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One per core, and one more if processes are tested, because those tests mostly wait. At most four."""
+    waits = "not processes" not in config.option.markexpr
+    return min((os.cpu_count() or 1) + waits, 4)
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Skips modules, and folders of them, that ``-m "not slow and …"`` deselects as a whole.
 
