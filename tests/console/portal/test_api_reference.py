@@ -105,6 +105,7 @@ def test_errors_of_openai_are_those_that_it_sends():
 HOSTILE = 'a"b\'c`$(touch x)${HOME}\\n"""%s'  # a name of a model file
 
 
+@pytest.mark.slow
 def test_names_cannot_leave_their_literal_in_a_shell(tmp_path):
     [curl] = [language for language in LANGUAGES if language.key == "curl"]
     script = "curl() { cat; exit; }\n" + curl.render(built("ark", checkpoint=HOSTILE).call)

@@ -15,7 +15,7 @@ from models_registry.models import Family, Kind, ModelFile
 from tests.dialects.native.conftest import PREFIX
 from tests.support.hostile_values import FUZZ, bodies, encoded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 FILE = io.BytesIO()
 Image.new("RGB", (64, 64), "red").save(FILE, "PNG")
