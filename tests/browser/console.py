@@ -12,6 +12,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 NETWORK_IDLE_MS = 15_000
+MAX_LOSSLESS_BYTES = 60_000
 SERIOUS = {"serious", "critical"}  # impacts, in the words of axe
 
 
@@ -65,17 +66,18 @@ class Console:
         """Width of the page's content in pixels; more than the window's if the page scrolls horizontally."""
         return int(self.page.evaluate("document.scrollingElement.scrollWidth"))
 
-    def screenshot(self, name: str, wait_for_images: bool = True, full: bool = False) -> None:
+    def screenshot(self, name: str, wait_for_images: bool = True) -> None:
         if self.screenshots is None:
             return
         if wait_for_images:
             # Only improves the screenshot; Chromium sometimes never reports network idle.
             with suppress(TimeoutError):
                 self.page.wait_for_load_state("networkidle", timeout=NETWORK_IDLE_MS)
-        file = self.page.screenshot(animations="disabled", full_page=full)
-        Image.open(io.BytesIO(file)).convert("RGB").save(
-            self.screenshots / f"{name}.webp", lossless=True, method=6
-        )
+        image = Image.open(io.BytesIO(self.page.screenshot(animations="disabled"))).convert("RGB")
+        path = self.screenshots / f"{name}.webp"
+        image.save(path, lossless=True, method=6)
+        if path.stat().st_size > MAX_LOSSLESS_BYTES:  # photographs on the page
+            image.save(path, quality=85, method=6)
 
 
 def violations_on(console: Console) -> list[str]:

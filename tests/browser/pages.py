@@ -27,6 +27,7 @@ OTHER_PAGES = (
     "access/businesssource/{source}/usage/",
     "access/businesssource/{source}/delete/",
     "access/accesskey/{key}/new-secret/",
+    "models_registry/checkpoint/?view=table",
     "models_registry/checkpoint/?view=cards",
     "models_registry/checkpoint/bulk/?ids={checkpoint}",
     "models_registry/checkpoint/load/",

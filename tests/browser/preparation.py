@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-from playwright.sync_api import StorageState
+from playwright.sync_api import StorageState, StorageStateCookie
 
 from tests.e2e.installation import Installation, eventually
 
@@ -20,13 +20,20 @@ def signed_in(installation: Installation, user: str, password: str) -> StorageSt
         client.get("/admin/login/")
         form = {"username": user, "password": password, "csrfmiddlewaretoken": client.cookies["csrftoken"]}
         assert client.post("/admin/login/", data=form).status_code == 302
-        return {
-            "cookies": [
-                {"name": name, "value": value, "url": installation.base_url}  # type: ignore[typeddict-item, typeddict-unknown-key]
-                for name, value in client.cookies.items()
-            ],
-            "origins": [],
-        }
+        cookies = [
+            StorageStateCookie(
+                name=name,
+                value=value,
+                domain="127.0.0.1",
+                path="/",
+                expires=-1,
+                httpOnly=False,
+                secure=False,
+                sameSite="Lax",
+            )
+            for name, value in client.cookies.items()
+        ]
+    return StorageState(cookies=cookies, origins=[])
 
 
 def new_source(installation: Installation, name: str, **fields: object) -> Login:

@@ -31,6 +31,8 @@ def test_sign_in_leads_to_the_dashboard(visit: Callable[..., Console], installat
     console.click_button("Log in")
     expect(console.page.get_by_role("heading", name="Ended jobs by hour")).to_be_visible()
     console.screenshot("dashboard")
+    console.page.set_viewport_size({"width": 390, "height": 844})
+    console.screenshot("dashboard-telephone")
 
 
 def test_runner_is_drained_and_resumed(console: Console, installation: Installation) -> None:
