@@ -22,7 +22,7 @@ from tests.e2e.installation import Installation
 from tests.support.web_server import WebServer
 
 TIMEOUT_MS = 60_000  # generous: the tests assert nothing about speed
-DESKTOP = {"width": 1280, "height": 800}
+DESKTOP = {"width": 1440, "height": 900}
 
 
 @pytest.fixture(scope="session")

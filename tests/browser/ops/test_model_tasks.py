@@ -56,14 +56,16 @@ def test_model_from_a_url_draws(
     console.page.get_by_label("Address").fill(web_server.url("/dawn.safetensors"))
     console.page.get_by_label("Name").fill("dawn")
     console.click_button("Load", exact=True)
-    expect(console.rows.filter(has_text="dawn")).to_contain_text("ready")
+    dawn = console.rows.filter(has_text="dawn")
+    expect(dawn).to_contain_text("ready")  # without a reload, as all of its cells
+    expect(dawn).to_contain_text(re.compile(r"(\S+ KB) of \1"))
     console.screenshot("models-from-urls")
     small = {"steps": 2, "width": 64, "height": 64}
-    plain, dawn = (
+    plain, with_dawn = (
         generate(installation, prompt=f"a red circle{tag}", **small).json()["images"]
         for tag in ("", " <lora:dawn:1>")
     )
-    assert plain != dawn
+    assert plain != with_dawn
 
 
 @pytest.fixture
