@@ -49,9 +49,13 @@ demo-models: .venv-dev  ## train the demo models again; the longest part resumes
 	$(VENV)python -m demo.train_controlnet
 	$(VENV)python -m demo.train_upscaler
 
-tour: .venv-dev  ## the screenshots of docs/tour.md, of a platform that runs (needs Chromium)
+SCREENSHOTS = var/screenshots
+
+tour: .venv-dev  ## the screenshots of docs/tour.md, of a platform that runs (needs Chromium, and fonts-noto-cjk)
+	SCREENSHOTS=$(SCREENSHOTS) REQUIRE_BROWSER=1 $(VENV)python -m pytest tests/browser
 	rm -f docs/tour/*.webp
-	TOUR_DIR=docs/tour REQUIRE_BROWSER=1 $(VENV)python -m pytest tests/browser
+	for image in $$(grep -o 'tour/[a-z0-9-]*\.webp' docs/tour.md); do \
+		cp "$(SCREENSHOTS)/$${image#tour/}" docs/tour/ || exit 1; done
 
 messages: .venv-dev  ## translations (needs gettext)
 	SECRET_KEY=messages RUNNER_TOKEN=messages $(VENV)python manage.py makemessages -l zh_Hans --no-location \
