@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 
 from access.models import BusinessSource
 from access.tenancy import visible_sources
+from console.admin_base.last_source import remember_source
 from gpu_runner.protocol import preprocessor_catalog, upscaler_catalog
 from gpu_runner.protocol.preprocessor_catalog import Module, Slider
 from jobs.sample_renders.model_files import newest_rendered
@@ -24,6 +25,7 @@ KINDS_WITH_CARDS = (Kind.CHECKPOINT, Kind.LORA)
 @require_GET
 def choices(request: HttpRequest) -> JsonResponse:
     source = named_source(request, request.GET.get("source", ""))
+    remember_source(request, source)
     return JsonResponse(
         {
             "styles": list(styles_for(source).values("name", "prompt", "negative_prompt")),
