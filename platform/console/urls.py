@@ -13,6 +13,7 @@ from .playground.parameters import parameters
 from .portal import api_pages, keys, models, overview, usage
 from .search.views import search
 from .setup import views as setup
+from .tenants import labels as source_labels
 from .trainings import new as new_training
 from .trainings import views as trainings
 
@@ -49,6 +50,7 @@ urlpatterns = [
         for what in ("cancel", "finish")
     ),
     path("labels/", admin.site.admin_view(labels.page), name="labels"),
+    path("labels/sample/", admin.site.admin_view(source_labels.sample), name="label_sample"),
     path("search/", admin.site.admin_view(search), name="search"),
     path("setup/", admin.site.admin_view(setup.page), name="setup"),
     path("setup/install/", admin.site.admin_view(setup.install), name="setup_install"),
