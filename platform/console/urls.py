@@ -8,6 +8,7 @@ from .gallery import views as gallery
 from .gallery.parameters import parameters as gallery_parameters
 from .jobs import labels
 from .playground.choices import choices
+from .playground.code import code
 from .playground.page import page
 from .playground.parameters import parameters
 from .portal import api_pages, keys, models, overview, usage
@@ -36,6 +37,7 @@ urlpatterns = [
     path("playground/", admin.site.admin_view(page), name="playground"),
     path("playground/choices/", admin.site.admin_view(choices), name="playground_choices"),
     path("playground/parameters/", admin.site.admin_view(parameters), name="playground_parameters"),
+    path("playground/code/", admin.site.admin_view(code), name="playground_code"),
     path("trainings/", admin.site.admin_view(trainings.page), name="trainings"),
     path("trainings/new/", admin.site.admin_view(new_training.page), name="training_new"),
     path("trainings/<uuid:training_id>/", admin.site.admin_view(trainings.one), name="training"),

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from access.prompt_modes import PromptMode
 from console.admin_base.last_source import first_source
+from jobs.api_reference.examples.languages import LANGUAGES
 from jobs.text_model import client as text_model
 
 from .sources import usable_sources
@@ -23,6 +24,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "prompt_modes": PromptMode.choices if text_model.is_configured() else [],
         "sources": sources,
         "first_source": first_source(request, sources),
+        "languages": LANGUAGES,
         "texts": texts(),
         "axes": axes(),
     }

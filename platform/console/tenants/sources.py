@@ -21,7 +21,7 @@ from console.admin_base.base import ConsoleAdmin, ReadOnly, TenantRestrictions
 from console.admin_base.fields import LabeledInline
 from console.admin_base.tabs import Tab, TabbedAdmin
 
-from .keys import KeyActionsMixin, KeyCreationMixin
+from .keys import REQUESTS, KeyActionsMixin, KeyCreationMixin
 from .labels import LABELS, sample_url
 from .limits import QUOTAS, RATE_LIMITS, SIZE_LIMITS, USAGE, KeyLimitsForm, LimitUsageMixin, SourceForm
 from .overview import overview
@@ -132,6 +132,15 @@ class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, Stateme
         return _show_once(request, issued)
 
 
+KEY = [
+    (None, {"fields": [("key_id", "source"), ("note", "enabled"), ("created_at", "last_used_at")]}),
+    QUOTAS,
+    RATE_LIMITS,
+    SIZE_LIMITS,
+    (_("Access"), {"fields": ["manages_models", "allowed_models", "dialects", "networks", "expires_at"]}),
+]
+
+
 @admin.register(AccessKey)
 class AccessKeyAdmin(LimitUsageMixin, KeyActionsMixin):
     source_path = "source"
@@ -150,13 +159,7 @@ class AccessKeyAdmin(LimitUsageMixin, KeyActionsMixin):
     list_filter = ["enabled", "manages_models", "source"]
     list_select_related = ["source"]
     search_fields = ["key_id", "note", "source__name"]
-    fieldsets = [
-        (None, {"fields": [("key_id", "source"), ("note", "enabled"), ("created_at", "last_used_at")]}),
-        QUOTAS,
-        RATE_LIMITS,
-        SIZE_LIMITS,
-        (_("Access"), {"fields": ["manages_models", "allowed_models", "dialects", "networks", "expires_at"]}),
-    ]
+    tabs = (Tab("key", _("Key"), KEY), REQUESTS)
     readonly_fields = ("key_id", "source", "created_at", "last_used_at", *USAGE)
     actions = ["rotate"]
 
