@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -102,11 +103,11 @@ def written(client: Client, dialect: str, body: dict, language: str = "curl") ->
     return response.json()
 
 
-def run(script: str, secret: str) -> str:
+def run(script: str, secret: str, folder: Path) -> str:
     """Output of the script without its loop: no runner generates an image."""
     environment = os.environ | {"SECRET": secret}
     command = ["bash", "-u", "-c", script.partition("\nwhile ")[0]]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
     return (done.stdout + done.stderr)[-500:]
 
 
@@ -118,7 +119,6 @@ def test_curl_of_each_api_submits_the_request_of_the_playground(
     key, secret = AccessKey.issue(source)
     submitted = ops.post("/api/v1/jobs", bodies[name], content_type="application/json", headers=SOURCE)
     wanted = Job.objects.get(pk=submitted.json()["id"]).generation_request
-    os.chdir(tmp_path)
     browser = Client(HTTP_HOST=live_server.url.removeprefix("http://"))
     browser.force_login(ops.get("/admin/").wsgi_request.user)
     found: dict[str, list[str] | None] = {}
@@ -129,7 +129,7 @@ def test_curl_of_each_api_submits_the_request_of_the_playground(
         if not answer["code"]:
             continue
         before = set(Job.objects.values_list("pk", flat=True))
-        output = run(answer["code"], secret)
+        output = run(answer["code"], secret, tmp_path)
         [job] = Job.objects.exclude(pk__in=before) or [None]
         assert job, f"{dialect}: {output}"
         assert (job.dialect, job.key) == (dialect, key)

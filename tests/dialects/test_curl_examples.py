@@ -26,7 +26,7 @@ def submitting(script: str) -> str:
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are written for curl")
-def test_example_of_each_dialect_submits_a_job(live_server, settings, source, checkpoint):
+def test_example_of_each_dialect_submits_a_job(live_server, settings, source, checkpoint, tmp_path):
     settings.JOB_WAIT_S = settings.STABLEDIFFUSIONAPI_WAIT_S = 0
     Runner.objects.create(
         name="local", url="http://127.0.0.1:9", slots=1, seen_at=timezone.now() + timedelta(hours=1)
@@ -50,7 +50,11 @@ def test_example_of_each_dialect_submits_a_job(live_server, settings, source, ch
         for dialect, [curl, *_others] in examples.items():
             script = curl.text.replace(PLACEHOLDER_IMAGE, web.url("/product.png"))
             done = subprocess.run(
-                ["bash", "-u", "-c", submitting(script)], capture_output=True, text=True, env=os.environ
+                ["bash", "-u", "-c", submitting(script)],
+                capture_output=True,
+                text=True,
+                env=os.environ,
+                cwd=tmp_path,
             )
             answers[dialect] = (done.stdout + done.stderr)[-500:]
     finally:
