@@ -43,10 +43,10 @@ LAYERS = {
         "apps, billing, outbound, selectors",
         "images",
         "text_model, trained_files",
-        "api_reference, curl_export, execution, model_intake, reproduction, retention",
+        "execution, model_intake, reproduction, retention",
         "scheduling, shipped_setup, tasks",
         "admission",
-        "management, sample_renders, training",
+        "api_reference, management, sample_renders, training",
     ],
     "models_registry": [
         "apps, errors, facts, querysets, scan_runs, workflow_templates",

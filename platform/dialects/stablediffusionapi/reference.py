@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from jobs.api_reference.examples.call import CREDENTIALS, TASK, Call, Form, Result, Scheme, Wait
+from jobs.api_reference.dialects import Dialect
 from jobs.api_reference.meanings import meaning_of
 from jobs.api_reference.reference import Context, Endpoint, ErrorRow, FieldRow, FieldTable, Reference
 from jobs.api_reference.refusals import INTERNAL, INVALID, TOO_LARGE, UNAUTHORIZED, UNAVAILABLE, refusal_rows
 
+from . import examples
 from .coercion import Between, Coercion, OneOf
 from .endpoints import ENDPOINTS, Task
 from .request.editing_fields import EDITING
@@ -73,7 +74,6 @@ MODELS = {
 
 def reference(context: Context) -> Reference:
     body = {
-        "key": CREDENTIALS,
         "prompt": "a red circle on a blue background",
         "width": "256",
         "height": "256",
@@ -98,15 +98,7 @@ def reference(context: Context) -> Reference:
             ErrorRow(500, "error", INTERNAL),
             ErrorRow(503, "error", UNAVAILABLE),
         ),
-        call=Call(
-            context.base_url,
-            context.key_id,
-            "/api/v3/text2img",
-            body,
-            Scheme.BODY,
-            Result(Form.URL, ("output", 0)),
-            Wait(("status",), ("processing",), f"/api/v3/fetch/{TASK}", {"key": CREDENTIALS}, id_at=("id",)),
-        ),
+        call=examples.call(context, "v3/text2img", body),
     )
 
 
@@ -145,3 +137,12 @@ def _type(coerce: Coercion) -> str:
     if isinstance(coerce, Between):
         return _type(coerce.coerce)
     return "string" if isinstance(coerce, OneOf) else TYPES.get(getattr(coerce, "__name__", ""), "integer")
+
+
+DESCRIPTION = Dialect(
+    reference,
+    examples.repeat,
+    examples.express,
+    examples.read,
+    MODELS,
+)
