@@ -96,6 +96,7 @@ def _metadata(
         "ss_num_train_images": str(len(training.images)),
         "ss_resolution": f"({request.width}, {request.height})",
         "ss_enable_bucket": "True",
+        "ss_clip_skip": "" if request.clip_skip == 1 else str(request.clip_skip),
         "ss_seed": str(request.seed),
         "ss_mixed_precision": "no" if checkpoint.dtype == torch.float32 else "bf16",
         "ss_output_name": training.title,

@@ -61,7 +61,7 @@ class Trainer:
         )
         if self.training.gradient_checkpointing:
             checkpoint.unet.enable_gradient_checkpointing()
-        self._prompts = Prompts(checkpoint, trained=trains_text)
+        self._prompts = Prompts(checkpoint, trained=trains_text, clip_skip=request.clip_skip)
         self._objective = Objective(checkpoint, self.training.min_snr_gamma)
         self._optimizer = _optimizer(self.adapters, self.training)
         self.state = states.load(folder)

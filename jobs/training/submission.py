@@ -56,6 +56,7 @@ class TrainingRequest:
     resolution: int | None = None
     epochs: int | None = None
     seed: int | None = None
+    clip_skip: int = 1
     settings: Mapping[str, Any] = field(default_factory=dict)
     received: dict[str, Any] = field(default_factory=dict)
     operation: str = OPERATION
@@ -191,6 +192,7 @@ def _generation_request(
                 "prompt": request.sample_prompt,
                 "width": side,
                 "height": side,
+                "clip_skip": request.clip_skip,
                 "seed": random_seed() if request.seed is None else request.seed,
                 "training": training,
             }
@@ -198,4 +200,8 @@ def _generation_request(
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = [part for part in first["loc"] if part != "training"]
-        raise Unsupported(first["msg"], field=".".join(map(str, place)) or None, code="invalid") from None
+        if not place:
+            raise Unsupported(first["msg"], field=None, code="invalid") from None
+        words = {"reason": first["msg"]}
+        field = ".".join(map(str, place))
+        raise Unsupported("%(field)s: %(reason)s", field=field, words=words, code="invalid") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.curl_export import CHECKPOINT, EXAMPLE_PROMPT, Context, Example, command
+from jobs.models import Backend
 
 from .authentication import KEY_ID, SECRET
 from .request.fields_v2 import CONTROL_MODES, UNIT_RESIZE_MODES
@@ -24,7 +25,10 @@ def curl(context: Context) -> str:
     job = context.job
     body = {name: value for name, value in job.received.items() if name != CALLBACK}
     new_id = f"again-{job.pk}"
-    if job.operation.startswith(TOOL):
+    if job.backend == Backend.TRAINING:
+        path, has_seed = job.operation, True
+        body["taskId"] = new_id
+    elif job.operation.startswith(TOOL):
         # A workflow template may have no place for a seed; then the request has none.
         known_seed = "seed" in body or context.request.seed != 0
         path, has_seed = job.operation, TOOLS[job.operation.removeprefix(TOOL)].has_seed and known_seed

@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import encode_multipart
 
 from access.models import Posting
 from jobs.admission.rerun import retry
@@ -185,3 +186,26 @@ def test_cancelled_training_can_be_retried_with_its_images_and_name(alice):
     again = retry(job)
     assert again.training.name == "zorb"
     assert (again.backend, again.request["training"]) == (job.backend, job.request["training"])
+
+
+def test_form_with_an_idempotency_key_may_be_larger_than_other_bodies(alice, settings):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 4096  # the default is below that of a data set, too
+
+    def send(**changes):
+        noise = pink_discs(3, side=96)
+        files = [SimpleUploadedFile(f"{n}.png", data, "image/png") for n, data in enumerate(noise)]
+        form = {"name": "zorb", "resolution": "128", "steps": "10", "images": files, **changes}
+        boundary = f"boundary-{Job.objects.count()}"
+        content = encode_multipart(boundary, form)
+        assert len(content) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        content_type = f"multipart/form-data; boundary={boundary}"
+        return alice.client.post(
+            "/api/v1/trainings", content, content_type=content_type, headers={"Idempotency-Key": "once"}
+        )
+
+    first, second = send(), send()
+    assert (first.status_code, second.status_code) == (201, 200), second.content
+    assert first.json()["id"] == second.json()["id"]
+    assert len(Job.objects.get().generation_request.training.images) == 3
+    assert send(steps="11").json()["code"] == "idempotency_conflict"
+    assert send(images=[SimpleUploadedFile("other.png", pink_discs(3, side=99)[2])] * 2).status_code == 409

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -138,11 +140,35 @@ def read_training(key: AccessKey, request: Request) -> TrainingRequest:
     return replace(_request(key, request, body), files=files)
 
 
-def _of_form(key: AccessKey, request: Request) -> TrainingRequest:
+def fingerprint(request: Request) -> bytes | None:
+    """What identifies a form for its Idempotency-Key; None: the raw body.
+
+    A form may be larger than a body that is read at once, and has another boundary when it is sent again. Raises Problem.
+    """
+    if (request._request.content_type or "") != FORM:
+        return None
+    sent = _form(request)
+    fields = {name: sent.getlist(name) for name in sent if name not in request.FILES}
+    digest = hashlib.sha256(request.get_full_path().encode())
+    digest.update(json.dumps(fields, sort_keys=True).encode())
+    for name in sorted(request.FILES):
+        for file in request.FILES.getlist(name):
+            described = json.dumps([name, file.name])
+            digest.update(described.encode() + hashlib.file_digest(file, "sha256").digest())
+            file.seek(0)
+    return digest.digest()
+
+
+def _form(request: Request) -> QueryDict:
     if int(request.META.get("CONTENT_LENGTH") or 0) > settings.TRAINING_UPLOAD_MAX_BYTES:
         raise too_large()
     sent = request.data
     assert isinstance(sent, QueryDict)
+    return sent
+
+
+def _of_form(key: AccessKey, request: Request) -> TrainingRequest:
+    sent = _form(request)
     values = {name: sent[name] for name in sent if name not in request.FILES}
     try:
         check_text(values)
