@@ -33,6 +33,7 @@ from .dataset import DatasetFile, checked
 OPERATION = "training"
 MIN_RESOLUTION, MAX_RESOLUTION = 128, 1536
 MAX_DESCRIPTION = 2000
+MAX_KEEP_DAYS = 36_500
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class TrainingRequest:
 
     ``base``: name of the checkpoint; empty: the default one. ``resolution``: width and height of a square in pixels that
     images are scaled to, keeping their aspect ratio; None: what the base was trained at. ``epochs``: in place of
-    settings["steps"], how often each image is seen.
+    settings["steps"], how often each image is seen. ``keep_days``: how long the LoRA is kept; the source may allow less.
     """
 
     source: BusinessSource
@@ -57,6 +58,7 @@ class TrainingRequest:
     epochs: int | None = None
     seed: int | None = None
     clip_skip: int = 1
+    keep_days: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     received: dict[str, Any] = field(default_factory=dict)
     operation: str = OPERATION
@@ -114,7 +116,7 @@ def submission_of(request: TrainingRequest) -> Submission:
         idempotency=request.idempotency,
         backend=Backend.TRAINING,
         prompt_mode=PromptMode.AS_IS,
-        training=Training(name=request.name, description=request.description),
+        training=Training(name=request.name, description=request.description, keep_days=request.keep_days),
     )
 
 
@@ -125,6 +127,10 @@ def _check_texts(request: TrainingRequest) -> None:
             "and begin with a letter or digit."
         )
         raise OverLimit(message, field="name", words={"limit": MAX_NAME})
+    if request.keep_days is not None and not 1 <= request.keep_days <= MAX_KEEP_DAYS:
+        message = _("%(field)s must be from %(least)d to %(limit)d (got %(asked)d).")
+        words = {"least": 1, "limit": MAX_KEEP_DAYS, "asked": request.keep_days}
+        raise OverLimit(message, field="keep_days", words=words)
     if len(request.description) > MAX_DESCRIPTION:
         message = _("%(field)s must have at most %(limit)d characters (got %(count)d).")
         words = {"limit": MAX_DESCRIPTION, "count": len(request.description)}

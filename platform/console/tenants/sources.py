@@ -63,7 +63,9 @@ OVERVIEW = Tab(
 )
 ACCESS = {"fields": ["dialects", "networks", "keyless_networks", "reachable", "expires_at"]}
 MODELS = {"fields": ["commercial_models_only"]}
-RETENTION = {"fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days"]}
+RETENTION = {
+    "fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days", "keep_trained_models_days"]
+}
 
 
 @admin.register(BusinessSource)

@@ -189,7 +189,7 @@ def test_cancelled_training_can_be_retried_with_its_images_and_name(alice):
 
 
 def test_form_with_an_idempotency_key_may_be_larger_than_other_bodies(alice, settings):
-    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 4096  # the default is below that of a data set, too
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 512  # the default is below that of a data set, too
 
     def send(**changes):
         noise = pink_discs(3, side=96)

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from access.models import Posting
 from jobs.models import Backend, InputPicture, Job, Runner, State
-from jobs.models.callback import Callback, CallbackState
+from jobs.outbound.callbacks import outbox
 from models_registry.models import Family, Kind, ModelFile
 from tests.dialects.zhiqite.conftest import generation_body, png
 from tests.support.receiving_server import YES
@@ -110,7 +110,7 @@ def test_callback_is_the_query(alice, start, web):
     web.answers["/done"] = YES
     job = start(callbackUrl=web.url("/done"))
     end(job, State.SUCCEEDED)
-    Callback.objects.update(state=CallbackState.PENDING, next_at=timezone.now())
+    outbox.job_ended(job.pk)
     call_back()
     request = web.asked[-1]
     expected = alice.post(QUERY, {"taskId": "zorb"})["data"]

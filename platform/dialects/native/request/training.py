@@ -34,6 +34,7 @@ from jobs.training import archive
 from jobs.training.dataset import BadDataset, DatasetFile, FileProblem
 from jobs.training.submission import (
     MAX_DESCRIPTION,
+    MAX_KEEP_DAYS,
     MAX_RESOLUTION,
     MIN_RESOLUTION,
     TrainingRequest,
@@ -57,6 +58,8 @@ OWN = frozenset(
         "resolution",
         "epochs",
         "seed",
+        "clip_skip",
+        "keep_days",
         "external_id",
         "callback_url",
     ]
@@ -117,6 +120,13 @@ class TrainingBody(BaseModel):
     samples: int = Field(default=4, ge=1, le=16, description="Images in the grid of samples.")
     sample_every: int = Field(
         default=0, ge=0, description="Steps between previews of the samples. 0: only at the end."
+    )
+    clip_skip: int = Field(default=1, ge=1, le=12, description="SDXL and later families ignore it.")
+    keep_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_KEEP_DAYS,
+        description="Days until the LoRA is deleted. Null: as the source has it, which also is the most.",
     )
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
     external_id: PlainText = Field(
@@ -211,6 +221,8 @@ def _request(key: AccessKey, request: Request, body: TrainingBody) -> TrainingRe
         resolution=body.resolution,
         epochs=body.epochs,
         seed=body.seed,
+        clip_skip=body.clip_skip,
+        keep_days=body.keep_days,
         settings={name: value for name, value in sent.items() if name not in OWN},
         received={name: value for name, value in sent.items() if name not in (IMAGES, ARCHIVE)},
         external_id=body.external_id,

@@ -40,6 +40,7 @@ def training_result(training: Training, base_url: str) -> dict[str, Any]:
         "currentStep": job.step,
         "totalStep": job.steps,
         "loss": training.losses[-1][1] if training.losses else None,
+        "expiresAt": file.expires_at.isoformat() if file and file.expires_at else None,
         "sampleImageUrl": samples[0] if samples else None,
         **(names if file is None else lora_names(file)),
     }
