@@ -18,7 +18,7 @@ from jobs.admission.idempotency import Idempotency
 from jobs.admission.model_resolution import ModelResolver
 from jobs.admission.quote import Quote, quote
 from jobs.admission.submission import Submission, random_seed
-from jobs.admission.trainable_bases import untrainable
+from jobs.admission.trainable_bases import TRANSFORMERS, untrainable
 from jobs.errors import OverLimit, Refused, UnknownModel, Unsupported
 from jobs.model_intake.submission import MAX_NAME, NAME
 from jobs.models import Backend, Job, Lane, Training
@@ -43,6 +43,7 @@ class TrainingRequest:
     ``base``: name of the checkpoint; empty: the default one. ``resolution``: width and height of a square in pixels that
     images are scaled to, keeping their aspect ratio; None: what the base was trained at. ``epochs``: in place of
     settings["steps"], how often each image is seen. ``keep_days``: how long the LoRA is kept; the source may allow less.
+    ``tags_images``: images without a caption get their tags, by ``tagger`` or the default one.
     """
 
     source: BusinessSource
@@ -59,6 +60,8 @@ class TrainingRequest:
     seed: int | None = None
     clip_skip: int = 1
     keep_days: int | None = None
+    tags_images: bool = False
+    tagger: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     received: dict[str, Any] = field(default_factory=dict)
     operation: str = OPERATION
@@ -87,6 +90,7 @@ def submission_of(request: TrainingRequest) -> Submission:
     """The submission of a training. Raises Refused."""
     _check_texts(request)
     base = _base(request)
+    _check_family(request, base)
     side = _side(request, base)
     dataset = checked(request.files, side * side, _max_images(request))
     training = {
@@ -95,6 +99,7 @@ def submission_of(request: TrainingRequest) -> Submission:
         "images": [
             {"image": {"sha256": sha256}, "caption": caption} for sha256, caption in dataset.captions.items()
         ],
+        "tagger": _tagger(request),
         "trigger": request.trigger,
         "title": request.name,
         "license": licence_of(base),
@@ -149,6 +154,28 @@ def _base(request: TrainingRequest) -> ModelFile:
         refused.field = "base"
         raise refused
     return base
+
+
+def _tagger(request: TrainingRequest) -> str:
+    """Name of the tagger that captions images; empty if none does."""
+    if not request.tags_images:
+        return ""
+    try:
+        return ModelResolver(request.source, Backend.TRAINING).find(Kind.TAGGER, request.tagger).name
+    except ModelUnusable as error:
+        raise Unsupported(str(error), field="tagger") from error
+    except ModelNotFound as error:
+        if request.tagger:
+            raise UnknownModel(str(error), field="tagger") from error
+        message = _("Images cannot be captioned by tags: no tagger is registered.")
+        raise Unsupported(message, field="captions") from error
+
+
+def _check_family(request: TrainingRequest, base: ModelFile) -> None:
+    if base.family in TRANSFORMERS and request.settings.get("text_encoder_learning_rate"):
+        message = _("%(field)s must be 0: the text encoders of %(family)s are not trained.")
+        words = {"family": base.get_family_display()}
+        raise Unsupported(message, field="text_encoder_learning_rate", words=words)
 
 
 def _side(request: TrainingRequest, base: ModelFile) -> int:

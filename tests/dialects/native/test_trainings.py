@@ -209,3 +209,25 @@ def test_form_with_an_idempotency_key_may_be_larger_than_other_bodies(alice, set
     assert len(Job.objects.get().generation_request.training.images) == 3
     assert send(steps="11").json()["code"] == "idempotency_conflict"
     assert send(images=[SimpleUploadedFile("other.png", pink_discs(3, side=99)[2])] * 2).status_code == 409
+
+
+def test_images_without_a_caption_get_tags_if_there_is_a_tagger(alice):
+    assert refused(alice, captions="tags")["field"] == "captions"
+    assert refused(alice, captions="tags", tagger="nowhere")["field"] == "tagger"
+    assert refused(alice, tagger="wd")["field"] is None
+    ModelFile.objects.create(
+        kind=Kind.TAGGER, name="wd", path="taggers/wd.onnx", sha256="ab" * 32, is_default=True
+    )
+    response = alice.post(ROUTE, body(captions="tags", tag_threshold=0.5))
+    assert response.status_code == 201, response.content
+    job = Job.objects.get()
+    assert (job.generation_request.training.tagger, job.generation_request.training.tag_threshold) == (
+        "wd",
+        0.5,
+    )
+    assert job.files["tagger:wd"]["path"] == "taggers/wd.onnx"
+
+
+def test_text_encoders_of_transformers_are_not_trained(alice, checkpoint):
+    ModelFile.objects.filter(pk=checkpoint.pk).update(family=Family.SD3)
+    assert refused(alice, text_encoder_learning_rate=1e-5)["field"] == "text_encoder_learning_rate"
