@@ -11,7 +11,7 @@ from dialects.zhiqite.request.text_tools import TEXT_TOOLS
 from dialects.zhiqite.request.tools.catalog import TOOLS
 from dialects.zhiqite.training.fields import SubmitTraining
 from jobs.billing.ledger_check import inconsistencies
-from jobs.models import Job, State, Transition
+from jobs.models import Backend, Job, Runner, State, Transition
 from models_registry.models import Kind
 from tests.dialects.zhiqite.conftest import PREFIX, generation_body
 from tests.support.hostile_values import ADETAILER_UNIT, FUZZ, bodies, encoded
@@ -101,6 +101,7 @@ def caller_with_room(alice, source, register, face_models, text_model):
     source.max_queued_jobs = 1_000_000
     source.save()
     register(Kind.CONTROLNET, "controlnet/canny.safetensors")
+    Runner.objects.create(name="trainer", url="http://127.0.0.1:1", backend=Backend.TRAINING)
     for kind, path in MODELS:
         register(kind, path)
     return alice
