@@ -7,7 +7,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from access.models import BusinessSource
+from access.models import BusinessSource, Membership
 from console.trainings.loss_chart import chart_of
 from jobs.models import Backend, InputPicture, Job, Runner, Signal, State
 from jobs.training.dataset import DatasetFile
@@ -173,7 +173,7 @@ def test_training_of_another_tenant_cannot_be_trained_again(sign_in, job, checkp
     assert Job.objects.count() == 1
 
 
-def test_page_of_a_model_links_to_its_training_for_those_who_see_it(tenant, sign_in, source, job):
+def test_page_of_a_model_links_to_its_training_for_those_who_see_it(sign_in, source, job):
     file = ModelFile.objects.create(
         kind=Kind.LORA, family=Family.SD15, name="zorb", path="loras/shop/zorb.safetensors"
     )
@@ -181,10 +181,10 @@ def test_page_of_a_model_links_to_its_training_for_those_who_see_it(tenant, sign
     job.training.save()
     page = f"/admin/models_registry/modelfile/{file.pk}/change/"
     link = f'href="/admin/trainings/{job.pk}/"'
-    other = sign_in("tenant", BusinessSource.objects.create(name="other"))
-    assert link not in text_of(other.get(page))  # an operator has shared it with all
-    file.allowed_sources.add(source)
+    tenant = sign_in("tenant", source)  # an operator has shared the file with all
     assert link in text_of(tenant.get(page))
+    Membership.objects.update(source=BusinessSource.objects.create(name="other"))
+    assert link not in text_of(tenant.get(page))
 
 
 def test_waiting_training_says_why_it_waits(tenant, job, settings):
