@@ -81,7 +81,7 @@ def _with_nsfw_check(models: ModelResolver, request: GenerationRequest) -> Gener
 
 def _with_vae(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
     """Use the default VAE for checkpoints without one. Without a default, ``resolve_all`` refuses the request."""
-    if request.vae or not request.denoises:
+    if request.vae or not (request.denoises or request.training):
         return request
     others = [request.hires.checkpoint] if request.hires else []
     others += [part.checkpoint for part in request.detail_passes if part.vae is None]

@@ -14,7 +14,6 @@ FACE_IDENTITY = _(
 HAIR = _("hair is not changed: the public face parsing weights are for non-commercial use only")
 VIDEO = _("this server processes images only, no videos")
 AUDIO = _("this server processes images only, no audio")
-TRAINING = _("model training is not supported; add the model files to the registry")
 REFUSED = {
     "roop": FACE_SWAP,
     "v2/roop": FACE_SWAP,
@@ -23,9 +22,8 @@ REFUSED = {
     "hair/change": HAIR,
     "image2video": VIDEO,  # [R]
 }
-# Below saas/: a path of the menu, or a prefix of further ones, and the reason. [R] except the submission of trainings.
+# Below saas/: a path of the menu, or a prefix of further ones, and the reason. [R]
 REFUSED_AREAS = {
     "video": VIDEO,  # watermark/add, rembg, resize, enlarge, interpolate, convert
     "audio": AUDIO,  # separate, text2music, tts, lyrics
-    "modelTraining": TRAINING,
 }
