@@ -14,16 +14,20 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Literal
 
 from PIL import Image as PILImage
 
 from gpu_runner import logs
-from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout
+from gpu_runner.comfyui.client import (
+    MAX_OUTPUT_BYTES,
+    ComfyClient,
+    OutputTooLarge,
+    Rejected,
+    ServerTimeout,
+)
 from gpu_runner.comfyui.inventory_poller import InventoryPoller
 from gpu_runner.imaging import images
-from gpu_runner.imaging.images import InvalidImage
 from gpu_runner.protocol import (
     PROTOCOL_VERSION,
     Accepted,
@@ -34,12 +38,13 @@ from gpu_runner.protocol import (
     Image,
     Progress,
     RunRequest,
+    Video,
     Workflow,
 )
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.server.versions import own_version
 
-from . import errors, input_images
+from . import errors, input_images, outputs
 from .graph import MissingModel, UploadedInputs, check, graph_of
 from .input_images import ImageSet
 from .progress_socket import ProgressSocket
@@ -71,6 +76,7 @@ class ComfyJob:
     ended: threading.Event = field(default_factory=threading.Event)
     _mode: Mode | None = None
     _images_done: int = 0
+    _newest_preview: bytes = b""
 
     def start(self) -> None:
         """Start the thread."""
@@ -166,7 +172,7 @@ class ComfyJob:
         posted_at = time.monotonic()
         try:
             outcome = prompt.run()
-            generated = self._download(outcome)
+            files = self._download(outcome)
         except Cancelled as cancelled:
             if self._mode is None:
                 raise PromptLost("another client of this ComfyUI interrupted the prompt") from None
@@ -175,7 +181,7 @@ class ComfyJob:
             self.device_seconds += cancelled.seconds
             return
         except PromptLost:
-            generated = self._saved_output(prefix)
+            files = self._saved_output(prefix, graph[workflow.output_node]["class_type"])
             outcome = Outcome((), seconds=time.monotonic() - posted_at)
         self.steps_run += counter.steps_run(outcome.cached)
         if counter.is_cached(outcome.cached):
@@ -183,7 +189,10 @@ class ComfyJob:
         else:
             self.images_drawn += 1
         self.device_seconds += outcome.seconds
-        self._deliver(index, image_set.finish(generated))
+        if workflow.output == "video":
+            self._deliver_video(index, *files)
+        else:
+            self._deliver(index, image_set.finish(outputs.still_image(files[0])))
 
     def _upload_set(self, image_set: ImageSet) -> UploadedInputs:
         mask = image_set.mask
@@ -207,36 +216,58 @@ class ComfyJob:
 
     # Outputs -------------------------------------------------------------------------------------------------------
 
-    def _download(self, outcome: Outcome) -> PILImage.Image:
-        if not outcome.images:
-            raise InvalidRequest("the workflow did not output an image")
-        first = outcome.images[0]
-        location = (
-            str(first.get("filename")),
-            str(first.get("subfolder", "")),
-            str(first.get("type", "output")),
-        )
+    def _download(self, outcome: Outcome) -> tuple[bytes, bytes]:
+        """Return the first output, and an image that shows it if the server has one."""
+        if outcome.images:
+            return outcome.images[0], b""
+        if not outcome.files:
+            raise InvalidRequest("the workflow did not output an image or video")
+        first = outcome.files[0]
+        poster = outputs.poster_of(first)
+        return self._view(*outputs.location(first)), self._view_if_there(poster) if poster else b""
+
+    def _view(self, *location: str) -> bytes:
         deadline = time.monotonic() + self.timeout_s
         while True:
             try:
-                return _read(self.client.view(*location))
-            except InvalidImage as error:  # a video, for example; it is not an input of the client
-                message = f"the workflow saved {PurePosixPath(location[0]).suffix or 'a file'}, which is not an image"
-                raise InvalidRequest(message) from error
+                return self.client.view(*location)
+            except OutputTooLarge as error:
+                raise InvalidRequest(
+                    f"the output of the workflow is larger than {MAX_OUTPUT_BYTES // 2**20} MiB"
+                ) from error
             except Rejected as error:
-                raise PromptLost("the output image was deleted on the ComfyUI server") from error
+                raise PromptLost("the output was deleted on the ComfyUI server") from error
             except ServerTimeout as error:
                 if time.monotonic() >= deadline:
                     raise PromptLost("ComfyUI stopped responding") from error
                 time.sleep(min(1.0, self.timeout_s / 4))
 
-    def _saved_output(self, prefix: str) -> PILImage.Image:
+    def _view_if_there(self, location: tuple[str, str, str]) -> bytes:
+        try:
+            return self.client.view(*location)
+        except (ServerTimeout, Rejected, OutputTooLarge):
+            return b""
+
+    def _saved_output(self, prefix: str, class_type: str) -> tuple[bytes, bytes]:
         """Return the output if it was saved before the server lost the prompt. Raises PromptLost."""
         folder, _slash, name = prefix.partition("/")
-        try:
-            return _read(self.client.view(f"{name}_00001_.png", folder, "output"))
-        except (ServerTimeout, Rejected, InvalidImage):
-            raise PromptLost("ComfyUI restarted or stopped responding, and lost the prompt") from None
+        saved = outputs.SAVED_NAMES.get(class_type)
+        data = self._view_if_there((saved.format(name), folder, "output")) if saved else b""
+        if not data:
+            raise PromptLost("ComfyUI restarted or stopped responding, and lost the prompt")
+        return data, b""
+
+    def _deliver_video(self, index: int, data: bytes, poster: bytes) -> None:
+        outputs.check_video(data)
+        self._images_done += 1
+        self.on_event(
+            Video(
+                index=index,
+                seed=self.run_request.request.seed_of(index),
+                data=base64.b64encode(data).decode(),
+                poster=base64.b64encode(poster or self._newest_preview).decode(),
+            )
+        )
 
     def _deliver(self, index: int, image: PILImage.Image) -> None:
         self._images_done += 1
@@ -245,6 +276,7 @@ class ComfyJob:
         self.on_event(Image(index=index, seed=seed, width=image.width, height=image.height, data=data))
 
     def _progress(self, counter: StepCounter, preview: bytes | None, index: int) -> None:
+        self._newest_preview = preview or self._newest_preview
         done, steps = counter.done, counter.total
         every = self.run_request.request.preview_every
         shown = _encode_preview(preview) if preview and every and done % every == 0 else None
@@ -275,10 +307,6 @@ class ComfyJob:
             error, self.run_request.workflow
         )
         return Failed(code=code, message=message, of_workflow=of_workflow, work=self._work(began))
-
-
-def _read(data: bytes) -> PILImage.Image:
-    return images.read(data)
 
 
 def _encode_preview(data: bytes) -> str | None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout, ServerUnreachable
 from gpu_runner.protocol.workflows.graph_builder import Graph
+from gpu_runner.protocol.workflows.template import SOCKET_NODE
 
+from . import outputs
 from .progress_socket import ProgressMessage, ProgressSocket
 from .step_counter import StepCounter
 
 log = logging.getLogger(__name__)
 
 POLL_S = 1.0
+DRAIN_S = 1.0  # for messages on their way when the history has the end of the prompt already
+MAX_SOCKET_IMAGES = 64
 OnProgress = Callable[[bytes | None], None]
 
 
@@ -51,9 +55,10 @@ class NodeExecutionError(Exception):
 class Outcome:
     """Outcome of a successful prompt."""
 
-    images: tuple[dict[str, Any], ...]  # outputs of the output node, as parameters of /view
+    files: tuple[dict[str, Any], ...]  # outputs of the output node, as parameters of /view
     cached: frozenset[str] = frozenset()  # nodes whose results were cached
     seconds: float = 0.0
+    images: tuple[bytes, ...] = ()  # sent by the socket's output node instead of files
 
 
 @dataclass
@@ -73,6 +78,8 @@ class PromptRun:
     _stop_sent_at: float = 0.0
     _responded_at: float = 0.0
     _absent: int = 0
+    _running_node: str = ""
+    _images: list[bytes] = field(default_factory=list)
 
     def run(self) -> Outcome:
         """Run the prompt to its end. Raises NotQueued, Rejected, PromptLost, Cancelled or NodeExecutionError."""
@@ -131,11 +138,32 @@ class PromptRun:
             node, value, maximum = (message.data.get(name) for name in ("node", "value", "max"))
             if self.counter.progress(str(node), value, maximum):
                 self.on_progress(None)
+        elif message.type == "executing":
+            self._running_node = str(message.data.get("node"))
         elif message.type == "preview":
-            self.on_progress(message.image)
+            if self._is_output(message):
+                self._images.append(message.image)
+            else:
+                self.on_progress(message.image)
         return (
             message.type == "executing" and "prompt_id" in message.data and message.data.get("node") is None
         )
+
+    def _is_output(self, message: ProgressMessage) -> bool:
+        """Whether an image is the output: a PNG file of the output node, where previews are JPEG files."""
+        if (
+            self.graph[self.output_node]["class_type"] != SOCKET_NODE
+            or len(self._images) >= MAX_SOCKET_IMAGES
+        ):
+            return False
+        node = str(message.data.get("node_id", self._running_node))
+        return node == self.output_node and message.data.get("image_type") == "image/png"
+
+    def _drain(self) -> None:
+        """Take the messages that the socket has received and that were sent before the end."""
+        while message := self.progress_socket.next(0.001 if self._images else DRAIN_S):
+            if self._handle(message):
+                return
 
     def _poll(self) -> Outcome | None:
         """Return the outcome, or None while the prompt is queued or running. Raises as ``run``.
@@ -167,11 +195,15 @@ class PromptRun:
         messages = [message for message in status.get("messages") or [] if len(message) == 2]
         if status.get("status_str") != "success":
             raise _failure(messages)
-        output = (known.get("outputs") or {}).get(self.output_node) or {}
         cached: list[Any] = next(
             (data.get("nodes", []) for kind, data in messages if kind == "execution_cached"), []
         )
-        return Outcome(tuple(output.get("images") or ()), frozenset(map(str, cached)), _seconds(messages))
+        files = outputs.files_of(known, self.output_node)
+        if not files and self.graph[self.output_node]["class_type"] == SOCKET_NODE:
+            self._drain()
+            if not self._images:
+                raise PromptLost("the connection to ComfyUI was lost while it sent the image")
+        return Outcome(files, frozenset(map(str, cached)), _seconds(messages), tuple(self._images))
 
     # Cancelling --------------------------------------------------------------------------------------------------
 

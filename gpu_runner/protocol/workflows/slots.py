@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from gpu_runner.protocol.generation_request import GenerationRequest
 
-from .template import FILENAME_PREFIX, Target, Workflow, links
+from .template import FILENAME_PREFIX, UNNAMED_OUTPUTS, VIDEO_NODES, Target, Workflow, links
 
 Kind = Literal["value", "output", "pair"]
 
@@ -35,6 +35,8 @@ VALUES = (
     "hires.upscaler",
     "hires.sampler",
     "hires.scheduler",
+    "video.frames",
+    "video.fps",
     FILENAME_PREFIX,
 )
 # The adapter inserts nodes here: after the model and CLIP outputs, after a VAE output, and before conditioning inputs.
@@ -71,12 +73,12 @@ def unwrapped(graph: Any) -> Any:
     return graph
 
 
-def read(name: str, graph: Any, slots: Any, if_asked: Any = ()) -> Workflow:
+def read(name: str, graph: Any, slots: Any, if_asked: Any = (), output: Any = "image") -> Workflow:
     """Parse and validate a template. Raises ValueError with a message for operators."""
     if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
         raise ValueError(EDITOR_FORMAT)
     try:
-        workflow = Workflow(name=name, graph=graph, slots=slots, if_asked=if_asked)
+        workflow = Workflow(name=name, graph=graph, slots=slots, if_asked=if_asked, output=output)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
@@ -93,6 +95,11 @@ def filled_slots(workflow: Workflow, request: GenerationRequest) -> set[str]:
         for slot in workflow.if_asked
         if slot in fields and getattr(request, slot) == fields[slot].get_default(call_default_factory=True)
     }
+    video = request.video
+    if video is None or video.frames is None:
+        unasked.add("video.frames")
+    if video is None or video.fps is None:
+        unasked.add("video.fps")
     return workflow.slots.keys() - unasked
 
 
@@ -107,8 +114,14 @@ def problems(workflow: Workflow) -> Iterator[str]:
     for slot in workflow.if_asked:
         if slot not in workflow.slots or slot not in WITH_DEFAULT:
             yield f"if_asked: {slot} must be one of the template's slots {', '.join(sorted(WITH_DEFAULT))}"
-    if len(workflow.slots.get(FILENAME_PREFIX, ())) != 1:
-        yield f"the slot {FILENAME_PREFIX} must name exactly one input, that of the node that saves the image"
+    named = len(workflow.slots.get(FILENAME_PREFIX, ()))
+    if named != 1 and (named or len(workflow.unnamed_outputs) != 1):
+        yield (
+            f"the slot {FILENAME_PREFIX} must name exactly one input, that of the node that saves the image; only a graph"
+            f" with one node {' or '.join(UNNAMED_OUTPUTS)} does not need it"
+        )
+    elif workflow.output == "image" and workflow.graph[workflow.output_node].class_type in VIDEO_NODES:
+        yield f"output: node {workflow.output_node} saves videos, so that the output must be video"
 
 
 def _broken_links(workflow: Workflow) -> Iterator[str]:
@@ -145,12 +158,11 @@ def _target_problems(workflow: Workflow, slot: str) -> Iterator[str]:
 
 def _hint(workflow: Workflow, slot: str, target: Target) -> str:
     class_type = workflow.graph[target.node].class_type
-    if slot == FILENAME_PREFIX and class_type in UNSAVED_OUTPUTS:
-        return f": {class_type} does not save its images; use the node SaveImage"
+    if slot == FILENAME_PREFIX and class_type in UNNAMED_OUTPUTS:
+        return f": {class_type} has no file name; leave the slot out, or use the node SaveImage"
     return ""
 
 
-UNSAVED_OUTPUTS = ("PreviewImage", "SaveImageWebsocket")
 EXPECTED_TARGETS = {
     LORAS: "two outputs, of the model and of the text encoder",
     VAE: "one output, of the VAE",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from typing import Annotated, Any, NamedTuple, TypeGuard
+from typing import Annotated, Any, Literal, NamedTuple, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gpu_runner.protocol.request_parts.values import StrictModel
 
 FILENAME_PREFIX = "filename_prefix"
+# Output nodes that have no file name: a temporary file, and a message of the progress socket.
+PREVIEW_NODE, SOCKET_NODE = "PreviewImage", "SaveImageWebsocket"
+UNNAMED_OUTPUTS = (PREVIEW_NODE, SOCKET_NODE)
+VIDEO_NODES = frozenset({"SaveAnimatedWEBP", "SaveAnimatedPNG", "SaveWEBM", "SaveVideo", "VHS_VideoCombine"})
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -55,6 +59,7 @@ class Workflow(StrictModel):
     slots: dict[Text, tuple[Text, ...]] = Field(max_length=100)
     # Slots that keep the graph's value where the request has its default.
     if_asked: tuple[Text, ...] = Field(default=(), max_length=100)
+    output: Literal["image", "video"] = "image"
 
     @field_validator("slots", mode="before")
     @classmethod
@@ -69,8 +74,14 @@ class Workflow(StrictModel):
 
     @property
     def output_node(self) -> str:
-        """Key of the node that saves the output image."""
-        return self.targets(FILENAME_PREFIX)[0].node
+        """Key of the node that saves the output, or hands it out without a file name."""
+        named = self.targets(FILENAME_PREFIX)
+        return named[0].node if named else self.unnamed_outputs[0]
+
+    @property
+    def unnamed_outputs(self) -> list[str]:
+        """Keys of the nodes that hand out images without a file name of the request."""
+        return [key for key, node in self.graph.items() if node.class_type in UNNAMED_OUTPUTS]
 
     @property
     def classes(self) -> set[str]:

@@ -29,7 +29,7 @@ EXPECTED = {
     "qwen_edit": {"prompt": "111.prompt", "negative_prompt": "110.prompt", "init_images": "78.image", "width": None},
     "wan_i2v": {
         "prompt": "6.text", "negative_prompt": "7.text", "init_images": "52.image", "width": "50.width",
-        "strength": None, "filename_prefix": "28.filename_prefix",
+        "strength": None, "filename_prefix": "28.filename_prefix", "video.frames": "50.length", "video.fps": "28.fps",
     },
     "upscale": {"init_images": "1.image", "prompt": None, "seed": None, "filename_prefix": "9.filename_prefix"},
     "z_image": {"prompt": "27.text", "negative_prompt": None, "num_inference_steps": "3.steps"},
@@ -44,7 +44,7 @@ EXPECTED = {
 @pytest.mark.parametrize("name", EXPORTS)
 def test_export_gets_the_slots_of_its_graph(name):
     proposal = proposed(read_document(json.dumps({"prompt": EXPORTS[name]})))
-    slots.read(name, proposal.graph, proposal.slots, proposal.if_asked)
+    slots.read(name, proposal.graph, proposal.slots, proposal.if_asked, proposal.output)
     assert {slot: proposal.slots.get(slot) for slot in EXPECTED[name]} == EXPECTED[name]
     assert "seed" not in proposal.if_asked
 
