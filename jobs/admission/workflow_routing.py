@@ -14,9 +14,10 @@ from gpu_runner.protocol.workflows.default_purpose import purpose_of, purposes_o
 from jobs.errors import Refused, Unsupported
 from jobs.execution import back_off, runner_inventory
 from jobs.execution.runner_inventory import ServerInventory
+from jobs.images.video import labels
 from jobs.models import Backend, Lane, Runner
 from models_registry.models import WorkflowRule, WorkflowTemplate
-from models_registry.workflow_templates import WithoutSlot
+from models_registry.workflow_templates import OutputType, WithoutSlot
 
 from .submission import Submission
 
@@ -29,7 +30,7 @@ def routed(submission: Submission) -> Submission:
         return submission
     rule = _matching_rule(submission)
     template = rule.template if rule else None
-    if template is None and submission.backend == Backend.COMFYUI:
+    if template is None and (submission.backend == Backend.COMFYUI or submission.request.video):
         template = _default(submission)
     if template is None:
         return submission
@@ -67,7 +68,13 @@ def every(submission: Submission) -> Iterator[Refused]:
     template = submission.workflow
     if template is None:
         return
-    for field, why in unsupported_fields(submission.request, template.workflow()):
+    workflow = template.workflow()
+    if template.output == OutputType.VIDEO and submission.request.video is None:
+        message = _("The workflow %(template)s makes videos, and this request is for an image.")
+        yield Unsupported(message % {"template": template.name}, field="task")
+        return
+    yield from labels.refusals(submission.source, submission.request, workflow)
+    for field, why in unsupported_fields(submission.request, workflow):
         message = _("%(field)s cannot be drawn by ComfyUI here: %(why)s.")
         yield Unsupported(message, field=field, words={"why": why})
     yield from _nowhere(submission, template)
@@ -82,12 +89,28 @@ def template_by_rule(
     return rule.template if rule else None
 
 
+def makes_videos(
+    dialect: str, operation: str, purpose: str, source: BusinessSource, *, any_style: bool = False
+) -> bool:
+    """Whether some requests for videos can be served: by a rule, or by the default template of the purpose.
+
+    ``purpose``: "txt2video" or "img2video". Where none can, a dialect refuses them before it reads them.
+    """
+    styles = WorkflowRule.objects.values_list("style", flat=True).distinct() if any_style else ()
+    rules = _rules(source, dialect, operation, styles).filter(
+        purpose__in=["", "video", purpose], template__output=OutputType.VIDEO
+    )
+    return rules.exists() or WorkflowTemplate.objects.filter(enabled=True, purpose=purpose).exists()
+
+
 def _matching_rule(submission: Submission) -> WorkflowRule | None:
     rules = _rules(submission.source, submission.dialect, submission.operation, submission.styles)
     request = submission.request
     rules = rules.filter(
         purpose__in=["", *purposes_of(request)], model__in={"", _storable(request.checkpoint)}
     )
+    if request.video:
+        rules = rules.filter(template__output=OutputType.VIDEO)
     return _most_specific(rules)
 
 
@@ -120,6 +143,11 @@ def _most_specific(rules: QuerySet[WorkflowRule]) -> WorkflowRule | None:
 def _default(submission: Submission) -> WorkflowTemplate:
     purpose = purpose_of(submission.request)
     template = WorkflowTemplate.objects.filter(enabled=True, purpose=purpose).first()
+    if template is None and submission.request.video:
+        message = _(
+            "No videos are made here: an operator can add a workflow template whose output is a video, and a rule for it."
+        )
+        raise Unsupported(message, field="video")
     if template is None:
         message = _("No workflow template for ComfyUI is there for this: %(purpose)s.")
         raise Unsupported(message % {"purpose": purpose}, field="task")

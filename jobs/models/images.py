@@ -81,7 +81,7 @@ class Output(models.Model):
     frames = models.PositiveIntegerField(_("frames"), null=True, default=None)
     duration_s = models.FloatField(_("duration in seconds"), null=True, default=None)
     poster = models.FileField(
-        max_length=320, blank=True, default="", editable=False
+        max_length=320, blank=True, default="", db_default="", editable=False
     )  # image that shows an MP4 or WebM
     infotext = models.TextField(_("infotext"), blank=True)
     # Drawn on the image when it was stored. Null: stored before this was recorded, or never labeled (control maps).

@@ -54,7 +54,8 @@ def _labeled(data: bytes, media_type: str, label: ImplicitLabel) -> bytes:
         media_type == GIF and label.xmp
     ):  # an application extension, as the XMP specification describes it (part 3)
         magic = bytes([1, *range(255, -1, -1), 0])
-        return data[:-1] + b"\x21\xff\x0bXMP DataXMP" + label.xmp + magic + data[-1:]
+        start = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)  # after the global color table
+        return data[:start] + b"\x21\xff\x0bXMP DataXMP" + label.xmp + magic + data[start:]
     return data
 
 
