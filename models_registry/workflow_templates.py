@@ -37,6 +37,7 @@ class WorkflowTemplate(models.Model):
         HIRES_UPSCALER = "hires_upscaler", _("hires fix, upscale model")
         CHANGE_BACKGROUND = "change_background", _("change of background")
         UPSCALE = "upscale", _("upscaling")
+        EDIT = "edit", _("editing by instruction")
 
     name = models.CharField(_("name"), max_length=100, unique=True)
     enabled = models.BooleanField(_("enabled"), default=True)
@@ -178,6 +179,7 @@ class WorkflowRule(models.Model):
         CONTROLNET = "controlnet", _("ControlNet")
         CHANGE_BACKGROUND = "change_background", _("change of background")
         UPSCALE = "upscale", _("upscaling")
+        EDIT = "edit", _("editing by instruction")
 
     template = models.ForeignKey(WorkflowTemplate, on_delete=models.CASCADE, related_name="rules")
     source = models.ForeignKey(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout, ServerUnreachable
+from gpu_runner.protocol import Workflow
 from gpu_runner.protocol.workflows.graph_builder import Graph
 
 from .progress_socket import ProgressMessage, ProgressSocket
@@ -51,7 +52,8 @@ class NodeExecutionError(Exception):
 class Outcome:
     """Outcome of a successful prompt."""
 
-    images: tuple[dict[str, Any], ...]  # outputs of the output node, as parameters of /view
+    images: tuple[dict[str, Any], ...]  # of the output nodes, in their order, as parameters of /view
+    extras: tuple[dict[str, Any], ...] = ()  # of the nodes whose images are stored beside them
     cached: frozenset[str] = frozenset()  # nodes whose results were cached
     seconds: float = 0.0
 
@@ -65,7 +67,7 @@ class PromptRun:
     graph: Graph
     prompt_id: str
     client_id: str
-    output_node: str
+    workflow: Workflow
     counter: StepCounter
     timeout_s: float
     stopping: Callable[[], bool]
@@ -167,11 +169,15 @@ class PromptRun:
         messages = [message for message in status.get("messages") or [] if len(message) == 2]
         if status.get("status_str") != "success":
             raise _failure(messages)
-        output = (known.get("outputs") or {}).get(self.output_node) or {}
         cached: list[Any] = next(
             (data.get("nodes", []) for kind, data in messages if kind == "execution_cached"), []
         )
-        return Outcome(tuple(output.get("images") or ()), frozenset(map(str, cached)), _seconds(messages))
+        return Outcome(
+            images=_saved_by(self.workflow.output_nodes, known),
+            extras=_saved_by(self.workflow.extra_nodes, known),
+            cached=frozenset(map(str, cached)),
+            seconds=_seconds(messages),
+        )
 
     # Cancelling --------------------------------------------------------------------------------------------------
 
@@ -187,6 +193,12 @@ class PromptRun:
             self.client.cancel(self.prompt_id)
         except (ServerTimeout, Rejected) as error:
             log.warning("could not cancel prompt %s: %s", self.prompt_id, error)
+
+
+def _saved_by(nodes: list[str], known: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Files that these nodes saved, in the order of the nodes, then of their lists."""
+    outputs = known.get("outputs") or {}
+    return tuple(file for node in nodes for file in (outputs.get(node) or {}).get("images") or ())
 
 
 def _failure(messages: list[Any]) -> Exception:

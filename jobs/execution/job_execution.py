@@ -154,7 +154,7 @@ class JobExecution:
                 self.outputs.append(storage.store_map(self.job, event))
             case Image():
                 self._store(event)
-                self.drawn += 1
+                self.drawn += not event.extra
             case Findings():
                 self.findings.append(ImageFindings(index=event.index, data=event.data))
             case Failed():
@@ -166,10 +166,15 @@ class JobExecution:
         return False
 
     def _store(self, image: Image) -> None:
-        text = self._infotext(image.index)
+        text = self._infotext(self._number_of_seed(image))
         if image.regions_left_out:
             text = infotext(self.job, self.request, image.index, image.regions_left_out)
         self.outputs.append(storage.store_output(self.job, self.request, image, text))
+
+    def _number_of_seed(self, image: Image) -> int:
+        """The image of the job that has its seed: all images of a ComfyUI prompt share one."""
+        numbers = (image.index, *range(self.request.num_images))
+        return next((number for number in numbers if self.request.seed_of(number) == image.seed), image.index)
 
     def _infotext(self, index: int) -> str:
         if index not in self._infotexts:

@@ -35,6 +35,7 @@ ROUTES = {
     OutputKind.IMAGE: ("picture-output", "{}"),
     OutputKind.CONTROL_MAP: ("picture-map", "map-{}"),
     OutputKind.MARKED: ("picture-marked", "marked-{}"),
+    OutputKind.EXTRA: ("picture-extra", "extra-{}"),
 }
 SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/avif": "avif"}
 

@@ -79,6 +79,8 @@ def unsupported_fields(request: GenerationRequest, workflow: Workflow) -> Iterat
                 yield from _unsupported_in_inpaint(request.inpaint)
             case "change_background" if {"init_images", "inpaint.mask"} <= slots:
                 yield from _unsupported_in_change_background(request)
+            case "images" if workflow.max_images:
+                yield from _unsupported_count(request, workflow)
             case "hires" if request.hires:
                 yield from _unsupported_in_hires(request.hires, workflow)
             case _:
@@ -144,11 +146,19 @@ def _missing_parts(request: GenerationRequest, workflow: Workflow) -> Iterator[U
     required = {
         "init_images": "init_images" in slots and not request.init_images,
         "inpaint.mask": "inpaint.mask" in slots and not (request.inpaint or request.change_background),
+        "images": len(request.images) < workflow.min_images and not request.images,
         "hires": any(slot.startswith("hires.") for slot in slots) and not request.hires,
     }
     for field, is_missing in required.items():
         if is_missing:
             yield UnsupportedField(field, f"required by the workflow {workflow.name}")
+
+
+def _unsupported_count(request: GenerationRequest, workflow: Workflow) -> Iterator[UnsupportedField]:
+    count, least, most = len(request.images), workflow.min_images, workflow.max_images
+    if not least <= count <= most:
+        allowed = f"{most} images" if least == most else f"{least} to {most} images"
+        yield UnsupportedField("images", f"the workflow {workflow.name} takes {allowed} (got {count})")
 
 
 def _unsupported_in_inpaint(inpaint: Inpaint) -> Iterator[UnsupportedField]:

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gpu_runner.protocol.request_parts.values import StrictModel
 
-FILENAME_PREFIX = "filename_prefix"
+FILENAME_PREFIX = "filename_prefix"  # of the nodes that save the images of the job
+EXTRAS = "extras"  # the same input of nodes that save further images
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -68,14 +69,34 @@ class Workflow(StrictModel):
         return [Target.read(text, self.graph) for text in self.slots.get(slot, ())]
 
     @property
-    def output_node(self) -> str:
-        """Key of the node that saves the output image."""
-        return self.targets(FILENAME_PREFIX)[0].node
+    def output_nodes(self) -> list[str]:
+        """Keys of the nodes that save the images of the job, in their order."""
+        return [target.node for target in self.targets(FILENAME_PREFIX)]
+
+    @property
+    def extra_nodes(self) -> list[str]:
+        """Keys of the nodes whose images are stored beside those of the job."""
+        return [target.node for target in self.targets(EXTRAS)]
+
+    @property
+    def max_images(self) -> int:
+        """Number of images that the template takes as references."""
+        return sum(slot.startswith("images[") for slot in self.slots)
+
+    @property
+    def min_images(self) -> int:
+        """Number of references without which it cannot draw."""
+        return sum(slot.startswith("images[") and slot not in self.if_asked for slot in self.slots)
 
     @property
     def classes(self) -> set[str]:
         """Node classes of the graph."""
         return {node.class_type for node in self.graph.values()}
+
+
+def image_slot(number: int) -> str:
+    """Return the slot of the image with this number, from 0."""
+    return f"images[{number}]"
 
 
 def links(inputs: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
