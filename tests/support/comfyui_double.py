@@ -181,6 +181,14 @@ class Double:
             "KSamplerSelect": _info(["SAMPLER"], sampler_name=[SAMPLERS, {}]),
             "RandomNoise": _info(["NOISE"], noise_seed=number),
             "SamplerCustomAdvanced": _info(["LATENT", "LATENT"], noise=["NOISE"], guider=["GUIDER"], sampler=["SAMPLER"], sigmas=["SIGMAS"], latent_image=["LATENT"]),
+            "TextEncodeQwenImageEditPlus": {
+                "input": {
+                    "required": {"clip": ["CLIP"], "prompt": ["STRING"]},
+                    "optional": {"vae": ["VAE"], "image1": ["IMAGE"], "image2": ["IMAGE"], "image3": ["IMAGE"]},
+                },
+                "output": ["CONDITIONING"],
+                "output_node": False,
+            },
             "BatchImagesNode": _info(["IMAGE"], images=["COMFY_AUTOGROW_V3", {"template": {"prefix": "image", "min": 2}}]),
             "ResizeImageMaskNode": _info(["IMAGE"], input=["COMFY_MATCHTYPE_V3"], resize_type=["COMFY_DYNAMICCOMBO_V3", {"options": [{"key": "scale dimensions"}]}]),
             "ControlNetLoader": _info(["CONTROL_NET"], control_net_name=choice("controlnet")),
@@ -419,7 +427,7 @@ class Double:
                 if node["class_type"] in ("KSampler", "SamplerCustomAdvanced"):
                     self._sample(client, prompt_id, key, _steps(graph, node), epoch)
                 if node["class_type"] == "SaveImage":
-                    outputs[key] = {"images": [self.save_output(graph, node)]}
+                    outputs[key] = {"images": [self.save_output(graph, node) for _image in range(_batch_size(graph))]}
                     self._saved[keys[key]] = outputs[key]["images"]
                 self._cache[keys[key]] = key
             send("execution_success")
@@ -531,6 +539,11 @@ def _steps(graph: dict[str, Any], node: dict[str, Any]) -> int:
     """Steps of a sampler: its own, or those of the scheduler that gives its sigmas."""
     inputs = node["inputs"]
     return inputs["steps"] if "steps" in inputs else graph[inputs["sigmas"][0]]["inputs"]["steps"]
+
+
+def _batch_size(graph: dict[str, Any]) -> int:
+    """Images of one prompt: that of the latent."""
+    return max((node["inputs"].get("batch_size", 1) for node in graph.values()), default=1)
 
 
 def _rejected(
