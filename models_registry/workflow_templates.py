@@ -44,6 +44,7 @@ class WorkflowTemplate(models.Model):
         HIRES_UPSCALER = "hires_upscaler", _("hires fix, upscale model")
         CHANGE_BACKGROUND = "change_background", _("change of background")
         UPSCALE = "upscale", _("upscaling")
+        EDIT = "edit", _("editing by instruction")
         TXT2VIDEO = "txt2video", _("text to video")
         IMG2VIDEO = "img2video", _("image to video")
 
@@ -204,6 +205,7 @@ class WorkflowRule(models.Model):
         CONTROLNET = "controlnet", _("ControlNet")
         CHANGE_BACKGROUND = "change_background", _("change of background")
         UPSCALE = "upscale", _("upscaling")
+        EDIT = "edit", _("editing by instruction")
         VIDEO = "video", _("video")
         TXT2VIDEO = "txt2video", _("text to video")
         IMG2VIDEO = "img2video", _("image to video")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout, ServerUnreachable
+from gpu_runner.protocol import Workflow
 from gpu_runner.protocol.workflows.graph_builder import Graph
 from gpu_runner.protocol.workflows.template import SOCKET_NODE
 
@@ -22,6 +23,7 @@ POLL_S = 1.0
 DRAIN_S = 1.0  # for messages on their way when the history has the end of the prompt already
 MAX_SOCKET_IMAGES = 64
 OnProgress = Callable[[bytes | None], None]
+Result = dict[str, Any] | bytes  # parameters of /view, or an image that came through the socket
 
 
 class PromptLost(Exception):
@@ -55,10 +57,10 @@ class NodeExecutionError(Exception):
 class Outcome:
     """Outcome of a successful prompt."""
 
-    files: tuple[dict[str, Any], ...]  # outputs of the output node, as parameters of /view
+    results: tuple[Result, ...]  # of the output nodes, in their order
+    extras: tuple[Result, ...] = ()  # of the nodes whose images are stored beside them
     cached: frozenset[str] = frozenset()  # nodes whose results were cached
     seconds: float = 0.0
-    images: tuple[bytes, ...] = ()  # sent by the socket's output node instead of files
 
 
 @dataclass
@@ -70,7 +72,7 @@ class PromptRun:
     graph: Graph
     prompt_id: str
     client_id: str
-    output_node: str
+    workflow: Workflow
     counter: StepCounter
     timeout_s: float
     stopping: Callable[[], bool]
@@ -79,7 +81,7 @@ class PromptRun:
     _responded_at: float = 0.0
     _absent: int = 0
     _running_node: str = ""
-    _images: list[bytes] = field(default_factory=list)
+    _sent: dict[str, list[bytes]] = field(default_factory=dict)  # images of the socket's output nodes
 
     def run(self) -> Outcome:
         """Run the prompt to its end. Raises NotQueued, Rejected, PromptLost, Cancelled or NodeExecutionError."""
@@ -141,27 +143,38 @@ class PromptRun:
         elif message.type == "executing":
             self._running_node = str(message.data.get("node"))
         elif message.type == "preview":
-            if self._is_output(message):
-                self._images.append(message.image)
+            if sender := self._output_node_of(message):
+                self._sent.setdefault(sender, []).append(message.image)
             else:
                 self.on_progress(message.image)
         return (
             message.type == "executing" and "prompt_id" in message.data and message.data.get("node") is None
         )
 
-    def _is_output(self, message: ProgressMessage) -> bool:
-        """Whether an image is the output: a PNG file of the output node, where previews are JPEG files."""
-        if (
-            self.graph[self.output_node]["class_type"] != SOCKET_NODE
-            or len(self._images) >= MAX_SOCKET_IMAGES
-        ):
-            return False
+    def _output_node_of(self, message: ProgressMessage) -> str:
+        """The node whose output an image is: a PNG file, where previews are JPEG files. Empty for a preview."""
         node = str(message.data.get("node_id", self._running_node))
-        return node == self.output_node and message.data.get("image_type") == "image/png"
+        sends = self.graph.get(node, {}).get("class_type") == SOCKET_NODE
+        is_output = sends and message.data.get("image_type") == "image/png"
+        return node if is_output and len(self._sent.get(node, ())) < MAX_SOCKET_IMAGES else ""
+
+    def _results_of(self, nodes: list[str], known: dict[str, Any]) -> tuple[Result, ...]:
+        """Return what these nodes saved or sent, in the order of the nodes, then of their lists."""
+        found: list[Result] = []
+        for node in nodes:
+            if self.graph[node]["class_type"] != SOCKET_NODE:
+                found += outputs.files_of(known, node)
+                continue
+            if node not in self._sent:
+                self._drain()
+            if node not in self._sent:
+                raise PromptLost("the connection to ComfyUI was lost while it sent the image")
+            found += self._sent[node]
+        return tuple(found)
 
     def _drain(self) -> None:
-        """Take the messages that the socket has received and that were sent before the end."""
-        while message := self.progress_socket.next(0.001 if self._images else DRAIN_S):
+        """Take the messages that were sent before the end and are still on their way."""
+        while message := self.progress_socket.next(DRAIN_S):
             if self._handle(message):
                 return
 
@@ -198,12 +211,12 @@ class PromptRun:
         cached: list[Any] = next(
             (data.get("nodes", []) for kind, data in messages if kind == "execution_cached"), []
         )
-        files = outputs.files_of(known, self.output_node)
-        if not files and self.graph[self.output_node]["class_type"] == SOCKET_NODE:
-            self._drain()
-            if not self._images:
-                raise PromptLost("the connection to ComfyUI was lost while it sent the image")
-        return Outcome(files, frozenset(map(str, cached)), _seconds(messages), tuple(self._images))
+        return Outcome(
+            results=self._results_of(self.workflow.output_nodes, known),
+            extras=self._results_of(self.workflow.extra_nodes, known),
+            cached=frozenset(map(str, cached)),
+            seconds=_seconds(messages),
+        )
 
     # Cancelling --------------------------------------------------------------------------------------------------
 

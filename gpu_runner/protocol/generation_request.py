@@ -39,6 +39,7 @@ from .request_parts.values import (
 )
 from .request_parts.video import Video
 
+MAX_REFERENCES = 16
 MAX_TILES = 1024  # of an image; 64 x 64 pixel tiles of a 1024 x 1024 image with an overlap of 8 are 361
 Emphasis = Literal["Original", "No norm", "Ignore", "None"]
 ResizeMode = Literal["stretch", "crop", "fill", "latent"]
@@ -119,6 +120,9 @@ class GenerationRequest(StrictModel):
 
     # Init image.
     init_images: tuple[InputImage, ...] = ()  # one for all images, or one per image
+    # Images that a model looks at without drawing over them, as for editing by instruction. ComfyUI templates only: their
+    # slots images[0], images[1], … take them in this order, as they are.
+    images: tuple[InputImage, ...] = Field(default=(), max_length=MAX_REFERENCES)
     background: str = Field(default="#ffffff", pattern=r"^#[0-9a-fA-F]{6}$")  # replaces transparency
     resize_mode: ResizeMode = "stretch"
     upscaler: Name = ""  # for init images that are enlarged; empty: Lanczos
@@ -173,6 +177,8 @@ class GenerationRequest(StrictModel):
         elif count not in (1, self.num_images):
             allowed = "1 image" if self.num_images == 1 else f"1 or num_images={self.num_images} images"
             raise ValueError(f"init_images must have {allowed} with task={task} (got {count})")
+        if self.images and task not in ("txt2img", "img2img"):
+            raise ValueError(f"images is only allowed with task=txt2img or img2img (got task={task})")
         if self.hires and task != "txt2img":
             raise ValueError(f"hires is only allowed with task=txt2img (got task={task})")
         if self.cut_out and task != "cut_out" and (self.cut_out.mask_only or self.cut_out.with_mask):

@@ -132,6 +132,7 @@ class Image(StrictModel):
     data: str  # base64 of a PNG file without text chunks
     nsfw: bool | None = None  # None: not checked
     nsfw_score: float | None = None
+    extra: bool = False  # stored beside the images of the job; counted by an index of its own
     regions_left_out: int = Field(default=0, ge=0)  # found by detail passes, but beyond their max_regions
 
 

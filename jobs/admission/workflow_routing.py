@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from gpu_runner.protocol.workflows.capabilities import unsupported_fields, without_ignorable
 from gpu_runner.protocol.workflows.default_purpose import purpose_of, purposes_of
+from gpu_runner.protocol.workflows.references import with_references
 from jobs.errors import Refused, Unsupported
 from jobs.execution import back_off, runner_inventory
 from jobs.execution.runner_inventory import ServerInventory
@@ -38,7 +39,17 @@ def routed(submission: Submission) -> Submission:
     if rule and rule.model and "checkpoint" not in template.slots:  # the name has chosen the template
         unnamed = submission.request.model_copy(update={"checkpoint": ""})
         submission = replace(submission, request=unnamed)
-    return _without_ignored(submission, template)
+    return _without_ignored(_with_references(submission, template), template)
+
+
+def _with_references(submission: Submission, template: WorkflowTemplate) -> Submission:
+    try:
+        workflow = template.workflow()
+    except ValueError:  # an invalid template, which is refused later
+        return submission
+    several = submission.init_images_belong_together
+    request = with_references(submission.request, workflow, several_inputs=several)
+    return replace(submission, request=request)
 
 
 def _without_ignored(submission: Submission, template: WorkflowTemplate) -> Submission:
@@ -67,6 +78,12 @@ def every(submission: Submission) -> Iterator[Refused]:
     """Yield all reasons why the request cannot be executed with its template."""
     template = submission.workflow
     if template is None:
+        if submission.request.images:
+            message = _(
+                "%(field)s: no model of this server takes reference images, and no workflow template of a ComfyUI"
+                " server is set up for this request."
+            )
+            yield Unsupported(message, field="images")
         return
     workflow = template.workflow()
     if template.output == OutputType.VIDEO and submission.request.video is None:
@@ -106,8 +123,9 @@ def makes_videos(
 def _matching_rule(submission: Submission) -> WorkflowRule | None:
     rules = _rules(submission.source, submission.dialect, submission.operation, submission.styles)
     request = submission.request
+    purposes = purposes_of(request) | ({"edit"} if submission.edits else set())
     rules = rules.filter(
-        purpose__in=["", *purposes_of(request)], model__in={"", _storable(request.checkpoint)}
+        purpose__in=["", *purposes], model__in={"", *map(_storable, (request.checkpoint, submission.model))}
     )
     if request.video:
         rules = rules.filter(template__output=OutputType.VIDEO)
@@ -142,7 +160,9 @@ def _most_specific(rules: QuerySet[WorkflowRule]) -> WorkflowRule | None:
 
 def _default(submission: Submission) -> WorkflowTemplate:
     purpose = purpose_of(submission.request)
-    template = WorkflowTemplate.objects.filter(enabled=True, purpose=purpose).first()
+    purposes = ["edit", purpose] if submission.edits else [purpose]
+    defaults = WorkflowTemplate.objects.filter(enabled=True, purpose__in=purposes)
+    template = min(defaults, key=lambda one: purposes.index(one.purpose), default=None)
     if template is None and submission.request.video:
         message = _(
             "No videos are made here: an operator can add a workflow template whose output is a video, and a rule for it."

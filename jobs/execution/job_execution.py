@@ -159,7 +159,7 @@ class JobExecution:
                 self.outputs.append(storage.store_map(self.job, event))
             case Image():
                 self._store(event)
-                self.drawn += 1
+                self.drawn += not event.extra
             case Video():
                 self._store_video(event)
                 self.drawn += 1
@@ -174,7 +174,7 @@ class JobExecution:
         return False
 
     def _store(self, image: Image) -> None:
-        text = self._infotext(image.index)
+        text = self._infotext(self._number_of_seed(image))
         if image.regions_left_out:
             text = infotext(self.job, self.request, image.index, image.regions_left_out)
         self.outputs.append(storage.store_output(self.job, self.request, image, text))
@@ -185,6 +185,11 @@ class JobExecution:
         except BadVideo as error:
             log.warning("job %s: the video cannot be used: %s", self.lease.job_id, error)
             self.bad_output = self.bad_output or f"The video of the workflow cannot be used: {error}."
+
+    def _number_of_seed(self, image: Image) -> int:
+        """The image of the job that has its seed: all images of a ComfyUI prompt share one."""
+        numbers = (image.index, *range(self.request.num_images))
+        return next((number for number in numbers if self.request.seed_of(number) == image.seed), image.index)
 
     def _infotext(self, index: int) -> str:
         if index not in self._infotexts:

@@ -36,6 +36,7 @@ ROUTES = {
     OutputKind.IMAGE: ("picture-output", "{}"),
     OutputKind.CONTROL_MAP: ("picture-map", "map-{}"),
     OutputKind.MARKED: ("picture-marked", "marked-{}"),
+    OutputKind.EXTRA: ("picture-extra", "extra-{}"),
 }
 SUFFIXES = {CONTENT_TYPES[name]: suffix for name, suffix in storage.SUFFIXES.items()}
 

@@ -104,10 +104,12 @@ def read_output(output: Output) -> bytes:
 
 def store_output(job: Job, request: GenerationRequest, image: RunnerImage, infotext: str) -> Output:
     """Store the file of one generated image. The Output row is not saved here, but when the job succeeds."""
-    label = label_of(job, request, image_number(job, OutputKind.IMAGE, image.index))
+    kind = OutputKind.EXTRA if image.extra else OutputKind.IMAGE
+    label = label_of(job, request, image_number(job, kind, image.index))
     data = _as_file(job, request, image, infotext, label)
     data = sign(data, request.output_format, request, label.number)
     output = Output(
+        kind=kind,
         index=image.index,
         width=image.width,
         height=image.height,

@@ -126,5 +126,11 @@ urlpatterns = [
         {"kind": OutputKind.MARKED},
         name="picture-marked",
     ),
+    path(
+        "outputs/<uuid:job_id>/<str:token>/extra-<int:index>.<slug:suffix>",
+        output,
+        {"kind": OutputKind.EXTRA},
+        name="picture-extra",
+    ),
     path("outputs/<uuid:job_id>/<str:token>/preview.jpg", preview, name="picture-preview"),
 ]

@@ -56,11 +56,12 @@ class Preview(models.Model):
 class OutputKind(models.TextChoices):
     IMAGE = "picture", _("image")
     CONTROL_MAP = "control_map", _("control map")
+    EXTRA = "extra", _("extra image")  # of a further node of a ComfyUI template
     MARKED = "marked", _("labeled copy")  # created after the job, on request
 
 
 class Output(models.Model):
-    """One stored image of a job: a result, a control map or a labeled copy. 0-based index per kind."""
+    """One stored image of a job: a result, a control map, an extra image or a labeled copy. 0-based index per kind."""
 
     job = models.ForeignKey(
         "jobs.Job", on_delete=models.CASCADE, related_name="outputs", verbose_name=_("job")

@@ -188,6 +188,14 @@ class Double:
             "EmptyHunyuanLatentVideo": _info(["LATENT"], **size, length=number, batch_size=number),
             "WanImageToVideo": _info(["CONDITIONING", "CONDITIONING", "LATENT"], positive=["CONDITIONING"], negative=["CONDITIONING"], vae=["VAE"], **size, length=number, batch_size=number),
             "CreateVideo": _info(["VIDEO"], images=["IMAGE"], fps=["FLOAT", {"min": 1.0, "max": 120.0}]),
+            "TextEncodeQwenImageEditPlus": {
+                "input": {
+                    "required": {"clip": ["CLIP"], "prompt": ["STRING"]},
+                    "optional": {"vae": ["VAE"], "image1": ["IMAGE"], "image2": ["IMAGE"], "image3": ["IMAGE"]},
+                },
+                "output": ["CONDITIONING"],
+                "output_node": False,
+            },
             "BatchImagesNode": _info(["IMAGE"], images=["COMFY_AUTOGROW_V3", {"template": {"prefix": "image", "min": 2}}]),
             "ResizeImageMaskNode": _info(["IMAGE"], input=["COMFY_MATCHTYPE_V3"], resize_type=["COMFY_DYNAMICCOMBO_V3", {"options": [{"key": "scale dimensions"}]}]),
             "ControlNetLoader": _info(["CONTROL_NET"], control_net_name=choice("controlnet")),
@@ -429,7 +437,9 @@ class Double:
                 if node["class_type"] in ("KSampler", "SamplerCustomAdvanced"):
                     self._sample(client, prompt_id, key, _steps(graph, node), epoch)
                 if node["class_type"] == "SaveImage":
-                    outputs[key] = {"images": [self.save_output(graph, node)]}
+                    outputs[key] = {
+                        "images": [self.save_output(graph, node) for _image in range(_batch_size(graph))]
+                    }
                     self._saved[keys[key]] = outputs[key]
                 elif node["class_type"] == "SaveImageWebsocket":  # runs every time, and leaves no history
                     self._send_image(client, prompt_id, key, graph)
@@ -576,6 +586,11 @@ def _frames(graph: dict[str, Any]) -> int:
         n["inputs"][name] for n in graph.values() for name in ("length", "batch_size") if name in n["inputs"]
     ]
     return next(iter(lengths), 1)
+
+
+def _batch_size(graph: dict[str, Any]) -> int:
+    """Images of one prompt: that of the latent."""
+    return max((node["inputs"].get("batch_size", 1) for node in graph.values()), default=1)
 
 
 def _rejected(

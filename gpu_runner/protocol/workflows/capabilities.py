@@ -87,6 +87,8 @@ def unsupported_fields(request: GenerationRequest, workflow: Workflow) -> Iterat
                         )
             case "video":
                 yield UnsupportedField("video", f"the workflow {workflow.name} makes images")
+            case "images" if workflow.max_images:
+                yield from _unsupported_count(request, workflow)
             case "hires" if request.hires:
                 yield from _unsupported_in_hires(request.hires, workflow)
             case _:
@@ -159,11 +161,19 @@ def _missing_parts(request: GenerationRequest, workflow: Workflow) -> Iterator[U
         "init_images": "init_images" in slots and not request.init_images,
         "inpaint.mask": "inpaint.mask" in slots and not (request.inpaint or request.change_background),
         "video": workflow.output == "video" and request.video is None,
+        "images": len(request.images) < workflow.min_images and not request.images,
         "hires": any(slot.startswith("hires.") for slot in slots) and not request.hires,
     }
     for field, is_missing in required.items():
         if is_missing:
             yield UnsupportedField(field, f"required by the workflow {workflow.name}")
+
+
+def _unsupported_count(request: GenerationRequest, workflow: Workflow) -> Iterator[UnsupportedField]:
+    count, least, most = len(request.images), workflow.min_images, workflow.max_images
+    if not least <= count <= most:
+        allowed = f"{most} images" if least == most else f"{least} to {most} images"
+        yield UnsupportedField("images", f"the workflow {workflow.name} takes {allowed} (got {count})")
 
 
 def _unsupported_in_inpaint(inpaint: Inpaint) -> Iterator[UnsupportedField]:

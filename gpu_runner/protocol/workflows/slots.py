@@ -7,9 +7,18 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from gpu_runner.protocol.generation_request import GenerationRequest
+from gpu_runner.protocol.generation_request import MAX_REFERENCES, GenerationRequest
 
-from .template import FILENAME_PREFIX, UNNAMED_OUTPUTS, VIDEO_NODES, Target, Workflow, links
+from .template import (
+    EXTRAS,
+    FILENAME_PREFIX,
+    UNNAMED_OUTPUTS,
+    VIDEO_NODES,
+    Target,
+    Workflow,
+    image_slot,
+    links,
+)
 
 Kind = Literal["value", "output", "pair"]
 
@@ -26,6 +35,7 @@ VALUES = (
     "width",
     "height",
     "clip_skip",
+    "batch_size",
     "init_images",
     "inpaint.mask",
     "hires.width",
@@ -38,10 +48,15 @@ VALUES = (
     "video.frames",
     "video.fps",
     FILENAME_PREFIX,
+    EXTRAS,
 )
+# The images of a request, one slot each.
+IMAGES = tuple(image_slot(number) for number in range(MAX_REFERENCES))
 # The adapter inserts nodes here: after the model and CLIP outputs, after a VAE output, and before conditioning inputs.
 LORAS, VAE, CONTROLS = "loras", "vae", "controls"
-SLOTS = (*VALUES, LORAS, VAE, CONTROLS)
+SLOTS = (*VALUES, *IMAGES, LORAS, VAE, CONTROLS)
+# As messages and documentation write them.
+SHOWN_SLOTS = (*VALUES, "images[0], images[1], …", LORAS, VAE, CONTROLS)
 
 
 EDITOR_FORMAT = (
@@ -88,7 +103,10 @@ def read(name: str, graph: Any, slots: Any, if_asked: Any = (), output: Any = "i
 
 
 def filled_slots(workflow: Workflow, request: GenerationRequest) -> set[str]:
-    """Return the slots that the request fills in; the others keep the value of the graph."""
+    """Return the slots that the request fills in; the others keep the value of the graph.
+
+    Slots of images that are not sent are not filled; ``optional_images`` takes their nodes out of the graph.
+    """
     fields = GenerationRequest.model_fields
     unasked = {
         slot
@@ -100,7 +118,7 @@ def filled_slots(workflow: Workflow, request: GenerationRequest) -> set[str]:
         unasked.add("video.frames")
     if video is None or video.fps is None:
         unasked.add("video.fps")
-    return workflow.slots.keys() - unasked
+    return workflow.slots.keys() - unasked - set(IMAGES[len(request.images) :])
 
 
 def problems(workflow: Workflow) -> Iterator[str]:
@@ -108,20 +126,42 @@ def problems(workflow: Workflow) -> Iterator[str]:
     yield from _broken_links(workflow)
     for slot in workflow.slots:
         if slot not in SLOTS:
-            yield f"unknown slot {slot}; slots are {', '.join(SLOTS)}"
+            yield f"unknown slot {slot}; slots are {', '.join(SHOWN_SLOTS)}"
         else:
             yield from _target_problems(workflow, slot)
     for slot in workflow.if_asked:
-        if slot not in workflow.slots or slot not in WITH_DEFAULT:
-            yield f"if_asked: {slot} must be one of the template's slots {', '.join(sorted(WITH_DEFAULT))}"
-    named = len(workflow.slots.get(FILENAME_PREFIX, ()))
-    if named != 1 and (named or len(workflow.unnamed_outputs) != 1):
+        if slot not in workflow.slots or slot not in WITH_DEFAULT.union(IMAGES):
+            names = ", ".join([*sorted(WITH_DEFAULT), "images[1]"])
+            yield f"if_asked: {slot} must be one of the template's slots, such as {names}"
+    if not workflow.output_nodes:
         yield (
-            f"the slot {FILENAME_PREFIX} must name exactly one input, that of the node that saves the image; only a graph"
-            f" with one node {' or '.join(UNNAMED_OUTPUTS)} does not need it"
+            f"the slot {FILENAME_PREFIX} must name the input of the node that saves the image; only a graph with a node"
+            f" {' or '.join(UNNAMED_OUTPUTS)} does not need it"
         )
-    elif workflow.output == "image" and workflow.graph[workflow.output_node].class_type in VIDEO_NODES:
-        yield f"output: node {workflow.output_node} saves videos, so that the output must be video"
+    yield from _image_problems(workflow)
+    yield from _output_problems(workflow)
+
+
+def _image_problems(workflow: Workflow) -> Iterator[str]:
+    used = [slot for slot in IMAGES if slot in workflow.slots]
+    if used != list(IMAGES[: len(used)]):
+        yield f"slot {used[0]}: the slots of images must be numbered from images[0] without a gap"
+    required = [slot for slot in used if slot not in workflow.if_asked]
+    if required != used[: len(required)]:
+        yield f"if_asked: {required[-1]} is required, so the images before it are, too"
+
+
+def _output_problems(workflow: Workflow) -> Iterator[str]:
+    nodes = workflow.output_nodes + workflow.extra_nodes
+    if repeated := next((node for node in nodes if nodes.count(node) > 1), None):
+        yield f"slot {FILENAME_PREFIX}: node {repeated} is named twice among the nodes that save images"
+    videos = [node for node in workflow.output_nodes if _saves_videos(workflow, node)]
+    if videos and workflow.output == "image":
+        yield f"output: node {videos[0]} saves videos, so that the output must be video"
+
+
+def _saves_videos(workflow: Workflow, node: str) -> bool:
+    return node in workflow.graph and workflow.graph[node].class_type in VIDEO_NODES
 
 
 def _broken_links(workflow: Workflow) -> Iterator[str]:
@@ -145,7 +185,7 @@ def _target_problems(workflow: Workflow, slot: str) -> Iterator[str]:
             yield f"slot {slot}: {text} must be {'NODE:OUTPUT' if wants_output else 'NODE.INPUT'}"
         elif target.input and target.input not in workflow.graph[target.node].inputs:
             yield f"slot {slot}: node {target.node} has no input {target.input}{_hint(workflow, slot, target)}"
-        elif slot == FILENAME_PREFIX and not isinstance(
+        elif slot in (FILENAME_PREFIX, EXTRAS) and not isinstance(
             workflow.graph[target.node].inputs[target.input], str
         ):
             yield f"slot {slot}: {text} must be the text input of the node that saves the image"
@@ -158,7 +198,7 @@ def _target_problems(workflow: Workflow, slot: str) -> Iterator[str]:
 
 def _hint(workflow: Workflow, slot: str, target: Target) -> str:
     class_type = workflow.graph[target.node].class_type
-    if slot == FILENAME_PREFIX and class_type in UNNAMED_OUTPUTS:
+    if slot in (FILENAME_PREFIX, EXTRAS) and class_type in UNNAMED_OUTPUTS:
         return f": {class_type} has no file name; leave the slot out, or use the node SaveImage"
     return ""
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gpu_runner.protocol.request_parts.values import StrictModel
 
-FILENAME_PREFIX = "filename_prefix"
+FILENAME_PREFIX = "filename_prefix"  # of the nodes that save the images of the job
+EXTRAS = "extras"  # the same input of nodes that save further images
 # Output nodes that have no file name: a temporary file, and a message of the progress socket.
 PREVIEW_NODE, SOCKET_NODE = "PreviewImage", "SaveImageWebsocket"
 UNNAMED_OUTPUTS = (PREVIEW_NODE, SOCKET_NODE)
@@ -73,20 +74,38 @@ class Workflow(StrictModel):
         return [Target.read(text, self.graph) for text in self.slots.get(slot, ())]
 
     @property
-    def output_node(self) -> str:
-        """Key of the node that saves the output, or hands it out without a file name."""
-        named = self.targets(FILENAME_PREFIX)
-        return named[0].node if named else self.unnamed_outputs[0]
+    def output_nodes(self) -> list[str]:
+        """Keys of the nodes whose images or videos are those of the job, in their order.
+
+        Without the slot ``filename_prefix``, they are the nodes that hand out images without a file name.
+        """
+        named = [target.node for target in self.targets(FILENAME_PREFIX)]
+        return named or [key for key, node in self.graph.items() if node.class_type in UNNAMED_OUTPUTS]
 
     @property
-    def unnamed_outputs(self) -> list[str]:
-        """Keys of the nodes that hand out images without a file name of the request."""
-        return [key for key, node in self.graph.items() if node.class_type in UNNAMED_OUTPUTS]
+    def extra_nodes(self) -> list[str]:
+        """Keys of the nodes whose images are stored beside those of the job."""
+        return [target.node for target in self.targets(EXTRAS)]
+
+    @property
+    def max_images(self) -> int:
+        """Number of images that the template takes as references."""
+        return sum(slot.startswith("images[") for slot in self.slots)
+
+    @property
+    def min_images(self) -> int:
+        """Number of references without which it cannot draw."""
+        return sum(slot.startswith("images[") and slot not in self.if_asked for slot in self.slots)
 
     @property
     def classes(self) -> set[str]:
         """Node classes of the graph."""
         return {node.class_type for node in self.graph.values()}
+
+
+def image_slot(number: int) -> str:
+    """Return the slot of the image with this number, from 0."""
+    return f"images[{number}]"
 
 
 def links(inputs: dict[str, Any]) -> Iterator[tuple[str, str, int]]:

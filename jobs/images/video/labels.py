@@ -22,10 +22,11 @@ ANIMATION_FORMATS = frozenset({"image/gif", "image/webp"})  # of VHS_VideoCombin
 
 def refusals(source: BusinessSource, request: GenerationRequest, workflow: Workflow) -> Iterator[Refused]:
     """Yield the reason why a required label cannot be drawn on the videos of a workflow here."""
-    if request.video is None or recoding.is_available() or _saves_animations(workflow):
+    if request.video is None or recoding.is_available():
         return
-    if explicit.letterings(source, request, request.labels):
-        node = workflow.graph[workflow.output_node].class_type
+    containers = [node for node in workflow.output_nodes if not _saves_animations(workflow, node)]
+    if containers and explicit.letterings(source, request, request.labels):
+        node = workflow.graph[containers[0]].class_type
         message = _(
             "The videos of this source must have a visible label, which cannot be drawn on the files of %(node)s here: the"
             " package av is not installed."
@@ -33,8 +34,8 @@ def refusals(source: BusinessSource, request: GenerationRequest, workflow: Workf
         yield Unsupported(message % {"node": node}, field="video", code="label_not_possible")
 
 
-def _saves_animations(workflow: Workflow) -> bool:
-    node = workflow.graph[workflow.output_node]
+def _saves_animations(workflow: Workflow, key: str) -> bool:
+    node = workflow.graph[key]
     return node.class_type in ANIMATION_NODES or node.inputs.get("format") in ANIMATION_FORMATS
 
 

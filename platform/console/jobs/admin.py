@@ -180,6 +180,7 @@ class JobAdmin(ReadOnly, Reproductions):
                 cached_view(self.control_map_view),
                 name="jobs_job_control_map",
             ),
+            path(job + "extras/<int:index>/", cached_view(self.extra_view), name="jobs_job_extra"),
             path(job + "live/", view(self.live_view), name="jobs_job_live"),
             path(job + "preview/", view(self.preview_view), name="jobs_job_preview"),
             path(job + "compare/<uuid:other_id>/", view(self.compare_view), name="jobs_job_compare"),
@@ -240,6 +241,9 @@ class JobAdmin(ReadOnly, Reproductions):
 
     def control_map_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponse:
         return images.full_size(request, self._output(request, job_id, index, OutputKind.CONTROL_MAP))
+
+    def extra_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponse:
+        return images.full_size(request, self._output(request, job_id, index, OutputKind.EXTRA))
 
     def input_view(self, request: HttpRequest, job_id: uuid.UUID, sha256: str) -> HttpResponse:
         if not SHA256.fullmatch(sha256):

@@ -11,6 +11,8 @@ EXAMPLE = Example("images/generations", {"model": CHECKPOINT, "prompt": EXAMPLE_
 
 def curl(context: Context) -> str:
     body = context.job.received | {"seed": context.request.seed}
-    if context.request.init_images:
-        body["image"] = input_url(context.request.init_images[0].sha256, context.base_url)
+    images = context.request.init_images or context.request.images
+    urls = [input_url(image.sha256, context.base_url) for image in images]
+    if urls:
+        body["image"] = urls[0] if len(urls) == 1 else urls
     return command(f"{context.base_url}/api/v3/{context.job.operation}", CREDENTIALS, body=body)

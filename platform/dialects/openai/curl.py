@@ -13,8 +13,9 @@ EXAMPLE = Example("generations", {"prompt": EXAMPLE_PROMPT, "response_format": "
 def curl(context: Context) -> str:
     request, received = context.request, context.job.received
     body = {name: value for name, value in received.items() if name != STORED_WITH_IT}
-    if request.init_images:
-        body["image"] = input_url(request.init_images[0].sha256, context.base_url)
+    urls = [input_url(image.sha256, context.base_url) for image in request.init_images or request.images]
+    if urls:
+        body["image"] = urls[0] if len(urls) == 1 else urls
     if request.inpaint:
         body["mask"] = input_url(request.inpaint.mask.sha256, context.base_url)
     body["seed"] = request.seed

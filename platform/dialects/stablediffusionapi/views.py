@@ -119,7 +119,7 @@ class ModelReload(StableDiffusionApiView):
             raise WireError.invalid({"model_id": [required("model_id")]})
         try:
             name = text(self.given["model_id"])
-            resolve(Kind.CHECKPOINT, name, self.source)
+            resolve(Kind.CHECKPOINT, name, self.source, dialect=DIALECT)
         except Invalid as invalid:
             raise WireError.invalid({"model_id": [f"The model id {invalid.reason}"]}) from None
         except ModelNotFound:

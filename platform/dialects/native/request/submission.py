@@ -95,13 +95,13 @@ def read_submission(key: AccessKey, request: Request) -> Submission:
     inline = InlineImages()
     body = inline.extract(read_json(request))
     job = JobRequest.model_validate(body)
-    defaults = defaults_of(job.checkpoint, key.source, key) if job.denoises else NO_DEFAULTS
+    defaults = defaults_of(job.checkpoint, key.source, key, dialect=DIALECT) if job.denoises else NO_DEFAULTS
     return Submission(
         source=key.source,
         key=key,
         dialect=DIALECT,
         operation=job.task,
-        request=with_tagged_loras(job.generation_request(defaults), key.source),
+        request=with_tagged_loras(job.generation_request(defaults), key.source, dialect=DIALECT),
         received=job.model_dump(mode="json", exclude_unset=True),
         input_files=inline.files,
         lane=LANES[job.lane],

@@ -83,7 +83,7 @@ def _generation(
 ) -> dict[str, Any]:
     samples = values["samples"] or 1
     is_community = endpoint.community
-    defaults = defaults_of(values["model_id"] or "", source)
+    defaults = defaults_of(values["model_id"] or "", source, dialect=DIALECT)
     filled = _model_defaults(endpoint, values, defaults)
     values = values | {name: filled.pop(name) for name in ("negative_prompt",) if name in filled}
     fields = {

@@ -23,7 +23,7 @@ def declare_videos(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('models_registry', '0012_template_policies'),
+        ('models_registry', '0013_purpose_edit'),
     ]
 
     operations = [
@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='workflowrule',
             name='purpose',
-            field=models.CharField(blank=True, choices=[('txt2img', 'text to image'), ('img2img', 'image to image'), ('inpaint', 'inpainting'), ('hires', 'hires fix'), ('hires_upscaler', 'hires fix, upscale model'), ('controlnet', 'ControlNet'), ('change_background', 'change of background'), ('upscale', 'upscaling'), ('video', 'video'), ('txt2video', 'text to video'), ('img2video', 'image to video')], help_text='What the request asks for, in any dialect. Empty: anything.', max_length=20, verbose_name='purpose'),
+            field=models.CharField(blank=True, choices=[('txt2img', 'text to image'), ('img2img', 'image to image'), ('inpaint', 'inpainting'), ('hires', 'hires fix'), ('hires_upscaler', 'hires fix, upscale model'), ('controlnet', 'ControlNet'), ('change_background', 'change of background'), ('upscale', 'upscaling'), ('edit', 'editing by instruction'), ('video', 'video'), ('txt2video', 'text to video'), ('img2video', 'image to video')], help_text='What the request asks for, in any dialect. Empty: anything.', max_length=20, verbose_name='purpose'),
         ),
         migrations.AlterField(
             model_name='workflowtemplate',
@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='workflowtemplate',
             name='purpose',
-            field=models.CharField(blank=True, choices=[('txt2img', 'text to image'), ('img2img', 'image to image'), ('inpaint', 'inpainting'), ('hires', 'hires fix, latent upscale'), ('hires_upscaler', 'hires fix, upscale model'), ('change_background', 'change of background'), ('upscale', 'upscaling'), ('txt2video', 'text to video'), ('img2video', 'image to video')], help_text='Used for ComfyUI requests that match no rule. Empty: used only for the rules below.', max_length=20, verbose_name='default for'),
+            field=models.CharField(blank=True, choices=[('txt2img', 'text to image'), ('img2img', 'image to image'), ('inpaint', 'inpainting'), ('hires', 'hires fix, latent upscale'), ('hires_upscaler', 'hires fix, upscale model'), ('change_background', 'change of background'), ('upscale', 'upscaling'), ('edit', 'editing by instruction'), ('txt2video', 'text to video'), ('img2video', 'image to video')], help_text='Used for ComfyUI requests that match no rule. Empty: used only for the rules below.', max_length=20, verbose_name='default for'),
         ),
         migrations.RunPython(declare_videos, migrations.RunPython.noop),
     ]

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0016_trainings'),
+        ('jobs', '0017_extra_images'),
     ]
 
     operations = [
