@@ -50,7 +50,7 @@ def adapter(double) -> Iterator[Adapter]:
 
 
 @pytest.fixture
-def comfyui(adapter, settings, db) -> Runner:
+def comfyui(adapter, settings, checkpoint) -> Runner:
     settings.RUNNER_TOKEN = TOKEN
     Runner.objects.create(name=NAME, url=adapter.url)
     RunnerWatch(NAME).look()
