@@ -9,6 +9,8 @@ from django.utils.translation import gettext as _
 
 from access.prompt_modes import PromptMode
 from jobs.text_model import client as text_model
+from models_registry.models import WorkflowTemplate
+from models_registry.workflow_templates import OutputType
 
 from .sources import usable_sources
 from .texts import axes, texts
@@ -22,5 +24,6 @@ def page(request: HttpRequest) -> HttpResponse:
         "sources": usable_sources(request),
         "texts": texts(),
         "axes": axes(),
+        "has_videos": WorkflowTemplate.objects.filter(enabled=True, output=OutputType.VIDEO).exists(),
     }
     return render(request, "admin/playground/page.html", context)

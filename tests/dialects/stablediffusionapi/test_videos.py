@@ -101,11 +101,13 @@ def test_seconds_are_frames_at_a_rate(alice, comfyui):
 )
 def test_bad_values_are_refused_with_their_name(alice, comfyui, body, field):
     template("SaveVideo")
-    message = alice.refused("v6/video/text2video", **body)
+    message = alice.refused("v5/text2video", **body)
     assert field in str(message), message
 
 
 def test_without_a_template_it_is_refused_as_before(alice, comfyui, workflow_templates):
-    assert "no video models" in alice.refused("v6/video/text2video")
+    assert "no video models" in alice.refused("v5/text2video")
     template("SaveVideo")
-    assert "no video models" in alice.refused("v6/video/img2video"), "the template is for texts"
+    refused = alice.post("v6/video/img2video", init_image=data_uri(png()))
+    assert (refused.status_code, Job.objects.count()) == (403, 0), "the template is for texts"
+    assert "no video models" in refused.json()["message"]

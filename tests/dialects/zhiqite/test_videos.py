@@ -31,7 +31,7 @@ def test_video_is_made_of_the_image(alice, fleet, comfyui, web):
     WorkflowRule.objects.create(template=made, dialect="zhiqite", operation=PATH)
     body = {
         "businessTaskId": "v",
-        "sourceImage": f"{web.url}/red.png",
+        "sourceImage": web.url("/red.png"),
         "prompt": "it moves",
         "frames": 12,
         "fps": 8,
@@ -52,7 +52,7 @@ def test_video_is_made_of_the_image(alice, fleet, comfyui, web):
 def test_rule_may_be_chosen_by_a_type(alice, comfyui, web):
     made = template("SaveVideo", from_image=True, purpose="")
     WorkflowRule.objects.create(template=made, style="Wan2.2")
-    body = {"businessTaskId": "v", "sourceImage": f"{web.url}/red.png"}
+    body = {"businessTaskId": "v", "sourceImage": web.url("/red.png")}
     assert alice.submit(PATH, body | {"comfyTaskType": "Wan2.2"}).workflow == made
     assert "workflow template whose output is a video" in alice.refused(PATH, body)
 
@@ -71,7 +71,7 @@ def test_rule_may_be_chosen_by_a_type(alice, comfyui, web):
 )
 def test_bad_values_are_refused_with_their_name(alice, comfyui, web, field, value):
     template("SaveVideo", from_image=True)
-    body = {"businessTaskId": "v", "sourceImage": f"{web.url}/red.png", field: value}
+    body = {"businessTaskId": "v", "sourceImage": web.url("/red.png"), field: value}
     assert field in alice.refused(PATH, body)
 
 
