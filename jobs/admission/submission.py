@@ -40,6 +40,10 @@ class Submission:
     callback: CallbackRequest | None = None
     backend: Backend = Backend.PIPELINE
     workflow: WorkflowTemplate | None = None  # chosen at admission
+    model: str = ""  # the name that the client sent, for rules by model; empty: that of the request
+    edits: bool = False  # its prompt says what to change in its image; rules may have the purpose "edit"
+    # Several init images belong together, if the workflow template takes several; else each has an output of its own.
+    init_images_belong_together: bool = False
     styles: tuple[str, ...] = ()  # req_key or style names; operators can map them to workflows
     storage_target: StorageTarget | None = None
     repeats: Job | None = None  # the job of which this is a retry or rerun

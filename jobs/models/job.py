@@ -260,6 +260,10 @@ class Job(models.Model):
     def control_maps(self) -> models.QuerySet[Output]:
         return self.outputs.filter(kind=OutputKind.CONTROL_MAP)
 
+    @property
+    def extra_outputs(self) -> models.QuerySet[Output]:
+        return self.outputs.filter(kind=OutputKind.EXTRA)
+
 
 class Transition(models.Model):
     """A state change of a job, with time and note."""

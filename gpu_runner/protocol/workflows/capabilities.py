@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -79,6 +79,16 @@ def unsupported_fields(request: GenerationRequest, workflow: Workflow) -> Iterat
                 yield from _unsupported_in_inpaint(request.inpaint)
             case "change_background" if {"init_images", "inpaint.mask"} <= slots:
                 yield from _unsupported_in_change_background(request)
+            case "video" if workflow.output == "video" and request.video:
+                for part in _non_default_fields(request.video):
+                    if f"video.{part}" not in slots:
+                        yield UnsupportedField(
+                            f"video.{part}", f"not supported by the workflow {workflow.name}"
+                        )
+            case "video":
+                yield UnsupportedField("video", f"the workflow {workflow.name} makes images")
+            case "images" if workflow.max_images:
+                yield from _unsupported_count(request, workflow)
             case "hires" if request.hires:
                 yield from _unsupported_in_hires(request.hires, workflow)
             case _:
@@ -113,6 +123,8 @@ IGNORABLE = frozenset(
             "emphasis",
             "subseed_strength",
             "s_churn",
+            "video.frames",
+            "video.fps",
         ),
     }
 )
@@ -122,14 +134,18 @@ def without_ignorable(
     request: GenerationRequest, workflow: Workflow
 ) -> tuple[GenerationRequest, list[UnsupportedField]]:
     """Return the request with the defaults of fields that the template may ignore, and these fields."""
-    ignored = [found for found in unsupported_fields(request, workflow) if found.field in IGNORABLE]
+    unsupported = [found for found in unsupported_fields(request, workflow) if found.field in IGNORABLE]
+    ignored = [found for found in unsupported if found.field not in workflow.slots]
     fields = type(request).model_fields
-    changes = {
+    changes: dict[str, Any] = {
         found.field: fields[found.field].get_default(call_default_factory=True)
         for found in ignored
-        if found.field not in workflow.slots
+        if found.field in fields
     }
-    return request.model_copy(update=changes), [found for found in ignored if found.field in changes]
+    parts = [found.field.removeprefix("video.") for found in ignored if found.field.startswith("video.")]
+    if request.video and parts:
+        changes["video"] = request.video.model_copy(update=dict.fromkeys(parts))
+    return request.model_copy(update=changes), ignored
 
 
 def _non_default_fields(part: BaseModel) -> Iterator[str]:
@@ -144,11 +160,20 @@ def _missing_parts(request: GenerationRequest, workflow: Workflow) -> Iterator[U
     required = {
         "init_images": "init_images" in slots and not request.init_images,
         "inpaint.mask": "inpaint.mask" in slots and not (request.inpaint or request.change_background),
+        "video": workflow.output == "video" and request.video is None,
+        "images": len(request.images) < workflow.min_images and not request.images,
         "hires": any(slot.startswith("hires.") for slot in slots) and not request.hires,
     }
     for field, is_missing in required.items():
         if is_missing:
             yield UnsupportedField(field, f"required by the workflow {workflow.name}")
+
+
+def _unsupported_count(request: GenerationRequest, workflow: Workflow) -> Iterator[UnsupportedField]:
+    count, least, most = len(request.images), workflow.min_images, workflow.max_images
+    if not least <= count <= most:
+        allowed = f"{most} images" if least == most else f"{least} to {most} images"
+        yield UnsupportedField("images", f"the workflow {workflow.name} takes {allowed} (got {count})")
 
 
 def _unsupported_in_inpaint(inpaint: Inpaint) -> Iterator[UnsupportedField]:

@@ -15,6 +15,7 @@ from jobs.api_reference.refusals import INTERNAL, INVALID, TOO_LARGE, UNAUTHORIZ
 from . import examples
 from .coercion import Between, Coercion, OneOf
 from .endpoints import ENDPOINTS, Task
+from .request import video_fields
 from .request.editing_fields import EDITING
 from .request.fields import FIELDS, REQUIRED
 from .training.fields import FORMS
@@ -49,6 +50,8 @@ SUMMARIES: dict[Task, str | Promise] = {
     "magic_mix": _("Mix an image with a prompt."),
     "depth2img": _("Change an image and keep its depth."),
     "interior": _("Change the furniture of a room."),
+    "text2video": _("Generate a video of a prompt, by a workflow template."),
+    "img2video": _("Generate a video that begins with an image, by a workflow template."),
     "nsfw_check": _("Check an image for NSFW content."),
     "caption": _("Describe an image by tags."),
 }
@@ -127,7 +130,7 @@ def _tables() -> Iterator[FieldTable]:
     required = {name for names in REQUIRED.values() for name in names}
     title = _("Fields of all endpoints. Required fields depend on the endpoint: prompt, images and masks.")
     yield FieldTable(title, [KEY, *(_row(name, coerce) for name, coerce in FIELDS.items())])
-    for task, fields in EDITING.items():
+    for task, fields in (EDITING | video_fields.FIELDS).items():
         if fields:
             paths = [f"/api/{path}" for path, endpoint in ENDPOINTS.items() if endpoint.task == task]
             rows = [

@@ -27,6 +27,7 @@ from models_registry.models import WorkflowTemplate
 from models_registry.workflow_templates import WithoutSlot
 
 from .fleet_check import comfyui_runners
+from .import_notes import text_of
 
 PNG = b"\x89PNG"
 PNG_TEXTS = ("prompt", "workflow")  # the API format first
@@ -121,10 +122,11 @@ def _template(name: str, proposal: Proposal) -> WorkflowTemplate:
         graph=proposal.graph,
         slots=proposal.slots,
         if_asked=proposal.if_asked,
+        output=proposal.output,
         without_slot=WithoutSlot.NOTE,
     )
     if not proposal.slots:
-        raise NoWorkflow("; ".join(proposal.notes))
+        raise NoWorkflow("; ".join(map(text_of, proposal.notes)))
     template.clean()
     return template
 
@@ -148,7 +150,7 @@ class ImportMixin(ConsoleAdmin):
             template.save()
             self.log_addition(request, template, "imported")
             for note in form.cleaned_data["proposal"].notes:
-                self.message_user(request, note)
+                self.message_user(request, text_of(note))
             self.message_user(request, _("Imported. Check the proposed slots below, then try the template."))
             page = reverse("admin:models_registry_workflowtemplate_change", args=[template.pk])
             return HttpResponseRedirect(page)
