@@ -1,6 +1,9 @@
 """Resident memory of a web process that reads large, hostile and ordinary images for a long time.
 
-``python -m bench memory`` sends 10,000 requests; ``python -m bench.memory N`` another number. The process must not grow
+"In flight" is the highest of all moments, with CLIENTS requests at work; the other figures are read when all are answered.
+
+``python -m bench memory`` sends 10,000 requests; ``python -m bench.memory N`` another number. A request goes to a route that
+checks an image, to one that reads its metadata, or to one that decodes it with a mask and admits a job. The process must not grow
 between the halves. Each sample is printed to stderr at once, so that an interrupted run has its figures too.
 tests/config/test_memory.py is the short version.
 """
@@ -12,6 +15,8 @@ import io
 import random
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -36,7 +41,8 @@ def measure(requests: int = REQUESTS) -> list[Row]:
         installation = Installation(data_dir, f"sqlite:///{data_dir}/db.sqlite3", JOB_WAIT_S="0")
         installation.start("web")
         try:
-            samples, answered = _soak(installation, requests)
+            with _Highest(psutil.Process(installation.processes["web"].pid)) as in_flight:
+                samples, answered = _soak(installation, requests)
         finally:
             installation.stop()
     half = len(samples) // 2
@@ -46,6 +52,7 @@ def measure(requests: int = REQUESTS) -> list[Row]:
         Row("first half, highest", first, "MB"),
         Row("second half, highest", second, "MB"),
         Row("second half / first half", second / first, "", f"<= {GOAL_RATIO}"),
+        Row("in flight, highest", in_flight.mb, "MB"),
         Row("answered requests", answered, "", ">= 0.999"),
     ]
 
@@ -58,35 +65,59 @@ def _soak(installation: Installation, requests: int) -> tuple[list[float], float
     part = max(1, requests // (2 * SAMPLES_PER_HALF))
     with ThreadPoolExecutor(CLIENTS) as clients:
         for _ in range(2 * SAMPLES_PER_HALF):
-            sent = [(choice.choice(files), choice.randbytes(8)) for _ in range(part)]
-            answered += sum(clients.map(lambda file: _send(installation.client, *file), sent))
+            sent = [_request(choice, files) for _ in range(part)]
+            answered += sum(clients.map(lambda request: _is_answered(installation.client, *request), sent))
             samples.append(_resident_mb(web))
             sent_so_far = (len(samples) - 1) * part
             print(f"{sent_so_far} images sent: {samples[-1]:.0f} MB", file=sys.stderr, flush=True)
-    return samples, answered / (6 * SAMPLES_PER_HALF * part)
+    return samples, answered / (2 * SAMPLES_PER_HALF * part)
 
 
-def _send(client: httpx.Client, file: bytes, end: bytes) -> int:
-    """One route checks an image, one reads its metadata, one decodes it with a mask and admits a job, or is refused.
-
-    ``end``: bytes after the file's end, by which it is checked and stored as another one. Returns the number of answers.
-    """
-    image = base64.b64encode(file + end).decode()
-    detect = {"controlnet_module": "inpaint", "controlnet_input_images": [image], "controlnet_masks": [image]}
-    requests: dict[str, dict[str, Any]] = {
-        "/sdapi/v1/img2img": {"init_images": [image], "width": 64, "height": 64, "steps": 1},
-        "/sdapi/v1/png-info": {"image": image},
-        "/controlnet/detect": detect,
-    }
-    return sum(_is_answered(client, path, body) for path, body in requests.items())
+def _request(choice: random.Random, files: list[bytes]) -> tuple[str, bytes, bytes]:
+    """Route, file, and bytes after the file's end, by which it is checked and stored as another one."""
+    route = choice.choices(list(BODIES), weights=[5, 4, 1])[0]
+    return route, choice.choice(files), choice.randbytes(8)
 
 
-def _is_answered(client: httpx.Client, path: str, body: dict[str, Any]) -> bool:
+BODIES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "/sdapi/v1/img2img": lambda image: {"init_images": [image], "width": 64, "height": 64, "steps": 1},
+    "/sdapi/v1/png-info": lambda image: {"image": image},
+    "/controlnet/detect": lambda image: {
+        "controlnet_module": "inpaint",
+        "controlnet_input_images": [image],
+        "controlnet_masks": [image],
+    },
+}
+
+
+class _Highest:
+    """The highest resident memory of a process and its children while the ``with`` block runs, sampled in a thread."""
+
+    def __init__(self, web: psutil.Process) -> None:
+        self.mb = 0.0
+        self._web = web
+        self._stop = threading.Event()
+        self._sampling = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> _Highest:
+        self._sampling.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._sampling.join()
+
+    def _sample(self) -> None:
+        while not self._stop.wait(0.05):
+            self.mb = max(self.mb, _resident_mb(self._web))
+
+
+def _is_answered(client: httpx.Client, route: str, file: bytes, end: bytes) -> bool:
     """Wait for the answer as long as it takes. gunicorn may close a connection that was kept alive."""
     try:
-        client.post(path, json=body, timeout=None)
+        client.post(route, json=BODIES[route](base64.b64encode(file + end).decode()), timeout=None)
     except httpx.TransportError as error:
-        print(f"{path}: {error!r}", file=sys.stderr, flush=True)
+        print(f"{route}: {error!r}", file=sys.stderr, flush=True)
         return False
     return True
 

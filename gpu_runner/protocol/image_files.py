@@ -6,19 +6,21 @@ Platform and runner both read files with it, so that they see the same image: it
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import threading
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator
+from typing import Literal, ParamSpec, TypeVar
 
 from PIL import Image
 from PIL.ExifTags import Base
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "AVIF")
 MAX_PIXELS = 64 * 1024 * 1024
-# A process with many threads checks few large images at a time, each of which takes up to 256 MB when decoded.
+# A process with many threads decodes few large images at a time, each of which takes up to 256 MB.
 LARGE = 4 * 1024 * 1024  # pixels
 _large_decodes = threading.BoundedSemaphore(2)
+_held = threading.local()
 # EXIF orientation -> the transposition that makes the image upright. 1 is upright.
 TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -55,6 +57,8 @@ SIGNATURES = (
     (0, b"<?xml", "SVG"),
 )
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Reason = Literal["not_an_image", "format", "damaged", "pixels"]
 
 
@@ -121,12 +125,46 @@ def verify(data: bytes) -> None:
     """
     with opened(data) as image:
         image.verify()
-    with (
-        opened(data) as image,
-        _large_decodes if image.width * image.height > LARGE else contextlib.nullcontext(),
-    ):
+    with opened(data) as image, _room_for(image.width * image.height):
         image.draft(image.mode, (1, 1))
         image.load()
+
+
+def few_at_a_time(decodes: Callable[P, R]) -> Callable[P, R]:
+    """Decorator of functions that decode files: two calls at a time in a process, if their files are large.
+
+    Its arguments that are bytes, or lists of bytes, are the files. What the function returns should be small.
+    """
+
+    @functools.wraps(decodes)
+    def bounded(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = [*args, *kwargs.values()]
+        files = [file for value in given for file in (value if isinstance(value, list | tuple) else [value])]
+        with _room_for(sum(_pixels(file) for file in files if isinstance(file, bytes))):
+            return decodes(*args, **kwargs)
+
+    return bounded
+
+
+@contextlib.contextmanager
+def _room_for(pixels: int) -> Iterator[None]:
+    if pixels <= LARGE or getattr(_held, "place", False):  # a thread that has a place needs no second one
+        yield
+        return
+    with _large_decodes:
+        _held.place = True
+        try:
+            yield
+        finally:
+            _held.place = False
+
+
+def _pixels(data: bytes) -> int:
+    try:
+        width, height = read_size(data)
+    except UnusableImage:
+        return 0
+    return width * height
 
 
 def _orientation(image: Image.Image) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 
 from access.models import BusinessSource
+from gpu_runner.protocol.image_files import few_at_a_time
 
 from .input_files import check_image, open_image, opened
 from .labels import c2pa_reading, origin, reading
@@ -26,6 +27,7 @@ class LabelReport:
     origins: list[Origin]
 
 
+@few_at_a_time
 def report(data: bytes, sources: QuerySet[BusinessSource] | None) -> LabelReport:
     """Read the labels of a file, and look for it among the outputs of these sources (None: of all).
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from gpu_runner.protocol.image_files import flatten
+from gpu_runner.protocol.image_files import few_at_a_time, flatten
 from gpu_runner.protocol.working_size import LARGEST
 
 from .input_files import open_image
@@ -52,6 +52,7 @@ class TooLarge(ValueError):
     """A side of the canvas exceeds ``LARGEST`` pixels."""
 
 
+@few_at_a_time
 def expanded(data: bytes, margins: Margins, most: tuple[int, int] | None = None) -> Expanded:
     """Build the canvas and the mask. Image and margins are scaled down to fit ``most`` (width, height).
 
@@ -76,6 +77,7 @@ def expanded(data: bytes, margins: Margins, most: tuple[int, int] | None = None)
     return Expanded(_png(canvas), _png(mask), width, height)
 
 
+@few_at_a_time
 def framed(data: bytes, size: tuple[int, int], box: Box) -> Expanded:
     """Build a canvas of ``size`` with the image stretched to ``box``, which may reach beyond the canvas, and its mask.
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageStat
 
+from gpu_runner.protocol.image_files import few_at_a_time
 from jobs.images.input_files import open_image
 
 PEAK = 255
 
 
+@few_at_a_time
 def pixels_sha256(data: bytes) -> str:
     """SHA-256 of mode and size, and of the decoded pixels: the same for files that differ in their metadata only."""
     image = open_image(data)
@@ -39,6 +41,7 @@ class Difference:
         return 100 * self.share
 
 
+@few_at_a_time
 def difference(first: bytes, second: bytes) -> Difference | None:
     """Difference of two encoded images; None if their sizes differ."""
     channels = _differing_channels(first, second)
@@ -55,6 +58,7 @@ def difference(first: bytes, second: bytes) -> Difference | None:
     )
 
 
+@few_at_a_time
 def difference_picture(first: bytes, second: bytes) -> bytes | None:
     """PNG of the absolute differences, scaled so that the largest one is white; None if the sizes differ.
 

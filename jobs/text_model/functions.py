@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.utils.translation import gettext as _
 
-from gpu_runner.protocol.image_files import flatten
+from gpu_runner.protocol.image_files import few_at_a_time, flatten
 from jobs.errors import TextModelFailed, Unsupported
 from jobs.images import input_files
 from telemetry import counters
@@ -207,6 +207,7 @@ def _cached(model: str, instructions: str, content: Any, read: Callable[[dict[st
     return known
 
 
+@few_at_a_time
 def _data_url(image: bytes) -> str:
     """The image as a JPEG without metadata, of at most MAX_SIDE pixels a side. Raises InvalidImage."""
     input_files.check_image(image)

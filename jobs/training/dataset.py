@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from django.utils.translation import gettext as _
 from PIL import Image
 
+from gpu_runner.protocol.image_files import few_at_a_time
 from jobs.errors import InvalidImage, Refused
 from jobs.images.input_files import MAX_INPUT_BYTES, check_image, open_image
 
@@ -144,15 +145,21 @@ def _add(dataset: Dataset, sent: dict[str, str], file: DatasetFile, caption: str
         raise InvalidImage(_("The same image as %(name)s.") % {"name": sent[digest]})
     sent[digest] = file.name
     check_image(file.data)
-    image = open_image(file.data)
+    data = _checked(file.data, pixels * SCALED_TO)
+    digest = hashlib.sha256(data).hexdigest()
+    dataset.captions[digest], dataset.files[digest] = caption, data
+
+
+@few_at_a_time
+def _checked(data: bytes, pixels: int) -> bytes:
+    """The file as it is kept, with about so many pixels at most. Raises InvalidImage for one that is too small."""
+    image = open_image(data)
     if min(image.size) < MIN_SIDE:
         words = {"least": MIN_SIDE, "width": image.width, "height": image.height}
         raise InvalidImage(
             _("An image must have at least %(least)d pixels per side (got %(width)d × %(height)d).") % words
         )
-    data = _scaled(image, file.data, pixels * SCALED_TO)
-    digest = hashlib.sha256(data).hexdigest()
-    dataset.captions[digest], dataset.files[digest] = caption, data
+    return _scaled(image, data, pixels)
 
 
 def _scaled(image: Image.Image, data: bytes, pixels: int) -> bytes:

@@ -227,7 +227,9 @@ class Double:
                     return Response("401: Unauthorized", 401)
                 try:
                     self.before_response(request.url.path)
-                except RuntimeError:  # announced: the client's next request must not meet the connection closing
+                except (
+                    RuntimeError
+                ):  # announced: the client's next request must not meet the connection closing
                     return Response(status_code=500, headers={"connection": "close"})
                 return await handler(request)
 

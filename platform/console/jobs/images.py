@@ -9,6 +9,7 @@ from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response
 
+from gpu_runner.protocol.image_files import few_at_a_time
 from jobs.images import thumbnails
 from jobs.images.input_files import open_image
 from jobs.images.storage import read_input, read_output
@@ -43,15 +44,16 @@ def input_image(request: HttpRequest, sha256: str) -> HttpResponse:
 
     It is encoded anew: the client's file may contain anything besides the image.
     """
+    return _cached_response(request, f'"{sha256}-input"', "image/png", lambda: _small_png(read_input(sha256)))
 
-    def read() -> bytes:
-        image = open_image(read_input(sha256))
-        image.thumbnail((INPUT_EDGE, INPUT_EDGE))
-        png = io.BytesIO()
-        image.save(png, "PNG", compress_level=1)
-        return png.getvalue()
 
-    return _cached_response(request, f'"{sha256}-input"', "image/png", read)
+@few_at_a_time
+def _small_png(data: bytes) -> bytes:
+    image = open_image(data)
+    image.thumbnail((INPUT_EDGE, INPUT_EDGE))
+    png = io.BytesIO()
+    image.save(png, "PNG", compress_level=1)
+    return png.getvalue()
 
 
 def _cached_response(

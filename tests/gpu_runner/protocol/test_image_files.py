@@ -1,7 +1,10 @@
 """Reading of image files: what a viewer sees is the image, its size included."""
 
 import io
+import threading
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -130,3 +133,59 @@ def test_metadata_is_read_without_turning_the_image():
     with image_files.opened(photo(192, 128)) as image:
         assert image.size == (128, 192)
     assert Image.open(io.BytesIO(photo(192, 128))).size == (128, 192)
+
+
+# Few at a time -------------------------------------------------------------------------------------------------------
+
+
+def square(side: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (side, side)).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+class Concurrency:
+    """Counts the calls that are inside at the same time."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.inside = self.most = 0
+
+    def __call__(self, files: list[bytes]) -> None:
+        with self.lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        for file in files:
+            image_files.verify(file)  # takes no second place
+        time.sleep(0.02)
+        with self.lock:
+            self.inside -= 1
+
+
+def most_at_a_time(side: int) -> int:
+    """The most of eight simultaneous calls, each with two files, that are inside together."""
+    concurrency, together = Concurrency(), threading.Barrier(8)
+    decode, file = image_files.few_at_a_time(concurrency), square(side)
+
+    def call(_index: int) -> None:
+        together.wait()
+        decode([file, file])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(call, range(8)))
+    return concurrency.most
+
+
+def test_large_files_are_decoded_two_calls_at_a_time():
+    assert most_at_a_time(1600) <= 2
+    assert most_at_a_time(64) > 2
+
+
+def test_place_of_a_refused_file_is_free_again():
+    @image_files.few_at_a_time
+    def refuse(_data: bytes) -> None:
+        raise UnusableImage("damaged")
+
+    for _ in range(3):
+        with pytest.raises(UnusableImage):
+            refuse(square(2200))

@@ -18,7 +18,7 @@ from dialects.a1111.schema.coercion import array, integer, number, string
 from dialects.a1111.schema.fields import Field, parse
 from gpu_runner.protocol import GenerationRequest, InputImage, preprocessor_catalog
 from gpu_runner.protocol.findings import PosesFound
-from gpu_runner.protocol.image_files import flatten
+from gpu_runner.protocol.image_files import few_at_a_time, flatten
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from jobs.admission.model_resolution import ModelResolver
 from jobs.admission.submission import Submission
@@ -130,6 +130,7 @@ def _unit(module: preprocessor_catalog.Module, parameters: dict[str, Any]) -> Co
     )
 
 
+@few_at_a_time
 def _apply_mask(image: bytes, mask: bytes) -> bytes:
     """PNG of the image, black where the mask is white."""
     masked = flatten(_open_image(image))
@@ -138,7 +139,7 @@ def _apply_mask(image: bytes, mask: bytes) -> bytes:
     )
     masked.paste("black", mask=hidden)
     buffer = io.BytesIO()
-    masked.save(buffer, "PNG")
+    masked.save(buffer, "PNG", compress_level=1)  # read once, by the runner
     return buffer.getvalue()
 
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from PIL import Image
 
 from dialects.a1111.errors import WireError
+from gpu_runner.protocol.image_files import few_at_a_time
 from jobs.errors import InvalidImage
 from jobs.images.file_metadata import exif_of, with_label
 from jobs.images.input_files import check_image, open_image, opened
@@ -106,6 +107,7 @@ def grid_rows(count: int, batch_size: int, settings: dict[str, Any]) -> int:
     return min(rows, count)
 
 
+@few_at_a_time
 def grid(files: list[bytes], rows: int) -> bytes:
     """Combine the images into one PNG grid."""
     images = [open_image(data) for data in files]

@@ -8,11 +8,13 @@ from django.utils.translation import gettext as _
 from PIL import Image
 
 from dialects.smzdm.errors import Code, WireError
+from gpu_runner.protocol.image_files import few_at_a_time
 from jobs.images.input_files import open_image
 
 HALF = 128  # levels from here on are the product
 
 
+@few_at_a_time
 def check_transparency(image: bytes) -> None:
     """With ``is_remove_bg`` False and without a mask, the alpha channel is the product. Raises WireError."""
     lowest, highest = _levels(open_image(image).convert("RGBA").getchannel("A"))
@@ -25,6 +27,7 @@ def check_transparency(image: bytes) -> None:
         raise WireError(Code.IMAGE, _("img_url: the image is transparent everywhere."))
 
 
+@few_at_a_time
 def check_mask(mask: bytes) -> None:
     """Raise WireError for a mask that marks nothing as the product, or everything."""
     rgba = open_image(mask).convert("RGBA")

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from dialects.stablediffusionapi.coercion import Coercion, Invalid, flag, is_absent, one_of, text
 from dialects.stablediffusionapi.errors import WireError, message_fields
 from gpu_runner.protocol import image_files
+from gpu_runner.protocol.image_files import few_at_a_time
 from jobs.errors import InvalidImage
 from jobs.images.input_files import open_image
 from jobs.images.signed_urls import input_url
@@ -82,6 +83,7 @@ def _parsed(
     return values
 
 
+@few_at_a_time
 def _as_png(data: bytes, name: str = "image", *, crop: bool = False) -> bytes:
     """The image as PNG. ``crop``: its center, as a square of 512 pixels, the native size of Stable Diffusion 1.x."""
     try:
