@@ -125,6 +125,8 @@ def _numbers(request: GenerationRequest, index: int) -> dict[str, Any]:
         "height": request.height,
         "clip_skip": -request.clip_skip,
     }
+    if request.video:
+        values |= {"video.frames": request.video.frames, "video.fps": request.video.fps}
     if hires := request.hires:
         values |= {
             "hires.width": hires.width,

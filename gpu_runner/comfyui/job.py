@@ -15,8 +15,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
 from PIL import Image as PILImage
 
@@ -24,7 +23,6 @@ from gpu_runner import logs
 from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout
 from gpu_runner.comfyui.inventory_poller import InventoryPoller
 from gpu_runner.imaging import images
-from gpu_runner.imaging.images import InvalidImage
 from gpu_runner.protocol import (
     PROTOCOL_VERSION,
     Accepted,
@@ -35,12 +33,14 @@ from gpu_runner.protocol import (
     Image,
     Progress,
     RunRequest,
+    Video,
     Workflow,
 )
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.server.versions import own_version
 
-from . import errors, input_images
+from . import errors, input_images, outputs
+from .downloads import Download, Downloads
 from .graph import MissingModel, UploadedInputs, check, graph_of
 from .input_images import ImageSet
 from .progress_socket import ProgressSocket
@@ -74,6 +74,7 @@ class ComfyJob:
     _images_done: int = 0
     _next_index: int = 0
     _extras: int = 0
+    _newest_preview: bytes = b""
 
     def start(self) -> None:
         """Start the thread."""
@@ -183,10 +184,10 @@ class ComfyJob:
         extras: list[PILImage.Image] = []
         try:
             outcome = prompt.run()
-            if not outcome.images:
-                raise InvalidRequest("the workflow did not output an image")
-            generated = [self._download(file) for file in outcome.images]
-            extras = [self._download(file) for file in outcome.extras]
+            if not outcome.results:
+                raise InvalidRequest("the workflow did not output an image or video")
+            results = [self._downloads.of(result) for result in outcome.results]
+            extras = [outputs.still_image(self._downloads.of(extra).data) for extra in outcome.extras]
         except Cancelled as cancelled:
             if self._mode is None:
                 raise PromptLost("another client of this ComfyUI interrupted the prompt") from None
@@ -197,7 +198,7 @@ class ComfyJob:
         except PromptLost:
             if len(indexes) > 1 or len(workflow.output_nodes) > 1 or workflow.extra_nodes:
                 raise  # how many images there would be is not known
-            generated = [self._saved_output(prefix)]
+            results = [self._downloads.saved(prefix, graph[workflow.output_nodes[0]]["class_type"])]
             outcome = Outcome((), seconds=time.monotonic() - posted_at)
         self.steps_run += counter.steps_run(outcome.cached)
         if counter.is_cached(outcome.cached):
@@ -205,7 +206,12 @@ class ComfyJob:
         else:
             self.images_drawn += len(indexes)
         self.device_seconds += outcome.seconds
-        self._deliver(indexes, [image_set.finish(image) for image in generated], extras)
+        if workflow.output == "video":
+            self._deliver_videos(indexes, results)
+            self._deliver(indexes, [], extras)
+        else:
+            images_drawn = [image_set.finish(outputs.still_image(result.data)) for result in results]
+            self._deliver(indexes, images_drawn, extras)
 
     def _upload_set(self, image_set: ImageSet, references: list[str]) -> UploadedInputs:
         mask = image_set.mask
@@ -230,33 +236,20 @@ class ComfyJob:
 
     # Outputs -------------------------------------------------------------------------------------------------------
 
-    def _download(self, file: dict[str, Any]) -> PILImage.Image:
-        location = (
-            str(file.get("filename")),
-            str(file.get("subfolder", "")),
-            str(file.get("type", "output")),
-        )
-        deadline = time.monotonic() + self.timeout_s
-        while True:
-            try:
-                return _read(self.client.view(*location))
-            except InvalidImage as error:  # a video, for example; it is not an input of the client
-                message = f"the workflow saved {PurePosixPath(location[0]).suffix or 'a file'}, which is not an image"
-                raise InvalidRequest(message) from error
-            except Rejected as error:
-                raise PromptLost("the output image was deleted on the ComfyUI server") from error
-            except ServerTimeout as error:
-                if time.monotonic() >= deadline:
-                    raise PromptLost("ComfyUI stopped responding") from error
-                time.sleep(min(1.0, self.timeout_s / 4))
+    @property
+    def _downloads(self) -> Downloads:
+        return Downloads(self.client, self.timeout_s)
 
-    def _saved_output(self, prefix: str) -> PILImage.Image:
-        """Return the output if it was saved before the server lost the prompt. Raises PromptLost."""
-        folder, _slash, name = prefix.partition("/")
-        try:
-            return _read(self.client.view(f"{name}_00001_.png", folder, "output"))
-        except (ServerTimeout, Rejected, InvalidImage):
-            raise PromptLost("ComfyUI restarted or stopped responding, and lost the prompt") from None
+    def _deliver_videos(self, indexes: range, results: list[Download]) -> None:
+        first = max(indexes.start, self._next_index)
+        self._next_index = first + len(results)
+        seed = self.run_request.request.seed_of(indexes.start)
+        for index, result in enumerate(results, first):
+            outputs.check_video(result.data)
+            self._images_done += 1
+            data = base64.b64encode(result.data).decode()
+            poster = base64.b64encode(result.poster or self._newest_preview).decode()
+            self.on_event(Video(index=index, seed=seed, data=data, poster=poster))
 
     def _deliver(self, indexes: range, results: list[PILImage.Image], extras: list[PILImage.Image]) -> None:
         """Send the images of a prompt. They share its seed, which is what draws them again."""
@@ -276,6 +269,7 @@ class ComfyJob:
         self.on_event(Image(index=index, seed=seed, data=data, extra=extra, **size))
 
     def _progress(self, counter: StepCounter, preview: bytes | None, indexes: range) -> None:
+        self._newest_preview = preview or self._newest_preview
         done, steps = counter.done, counter.total
         every = self.run_request.request.preview_every
         shown = _encode_preview(preview) if preview and every and done % every == 0 else None
@@ -306,10 +300,6 @@ class ComfyJob:
             error, self.run_request.workflow
         )
         return Failed(code=code, message=message, of_workflow=of_workflow, work=self._work(began))
-
-
-def _read(data: bytes) -> PILImage.Image:
-    return images.read(data)
 
 
 def _encode_preview(data: bytes) -> str | None:

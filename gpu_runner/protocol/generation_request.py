@@ -37,6 +37,7 @@ from .request_parts.values import (
     Steps,
     StrictModel,
 )
+from .request_parts.video import Video
 
 MAX_REFERENCES = 16
 MAX_TILES = 1024  # of an image; 64 x 64 pixel tiles of a 1024 x 1024 image with an overlap of 8 are 361
@@ -151,6 +152,7 @@ class GenerationRequest(StrictModel):
     detail_passes: tuple[DetailPass, ...] = Field(default=(), max_length=MAX_DETAIL_PASSES)
     details_only: bool = False  # the detail passes alone, over the init image as it is
     face_identity: Fraction = 0.0  # weight of the init image's face (IP-Adapter)
+    video: Video | None = None  # ComfyUI workflows only: each result is a video instead of an image
     nsfw: Nsfw = Nsfw()
     labels: tuple[Label, ...] = Field(default=(), max_length=4)
     marks: tuple[Mark, ...] = Field(default=(), max_length=8)  # PNG only
@@ -270,6 +272,20 @@ class GenerationRequest(StrictModel):
     def marks_need_png(self) -> GenerationRequest:
         if self.marks and self.output_format != "png":
             raise ValueError(f"marks are only allowed with output_format=png (got {self.output_format})")
+        return self
+
+    @model_validator(mode="after")
+    def videos_have_the_format_of_their_workflow(self) -> GenerationRequest:
+        if self.video is None:
+            return self
+        if self.task not in ("txt2img", "img2img"):
+            raise ValueError(f"video is only allowed with task=txt2img or img2img (got {self.task})")
+        if self.output_format != "png":
+            raise ValueError(
+                f"output_format is not allowed with video, whose workflow decides it (got {self.output_format})"
+            )
+        if self.marks:
+            raise ValueError("marks are not allowed with video: they are text chunks of PNG files")
         return self
 
     @property

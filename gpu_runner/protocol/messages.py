@@ -136,6 +136,16 @@ class Image(StrictModel):
     regions_left_out: int = Field(default=0, ge=0)  # found by detail passes, but beyond their max_regions
 
 
+class Video(StrictModel):
+    """An output video as the ComfyUI server saved it, before the platform writes metadata into it."""
+
+    type: Literal["video"] = "video"
+    index: int = Field(ge=0)
+    seed: int
+    data: str  # base64 of an MP4, WebM, animated PNG, WebP or GIF file
+    poster: str = ""  # base64 of an image that shows it, if the server has one: PNG or JPEG
+
+
 class ControlMap(StrictModel):
     """A control map, sent before the first step. ``index`` counts the maps of the job."""
 
@@ -199,7 +209,7 @@ class Failed(StrictModel):
 
 
 Event = Annotated[
-    Accepted | Progress | ControlMap | Image | Findings | TrainedFile | Done | Failed,
+    Accepted | Progress | ControlMap | Image | Video | Findings | TrainedFile | Done | Failed,
     Field(discriminator="type"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

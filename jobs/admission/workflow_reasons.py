@@ -20,6 +20,7 @@ MESSAGES = (
     gettext_noop("ComfyUI has no equivalent of the sampler %(name)s"),
     gettext_noop("ComfyUI has no equivalent of the scheduler %(name)s"),
     gettext_noop("ComfyUI's prompt syntax does not support %(what)s"),
+    gettext_noop("the workflow %(workflow)s makes images"),
     gettext_noop("the workflow %(workflow)s takes %(allowed)s images (got %(count)d)"),
 )
 

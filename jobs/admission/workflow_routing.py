@@ -15,9 +15,10 @@ from gpu_runner.protocol.workflows.references import with_references
 from jobs.errors import Refused, Unsupported
 from jobs.execution import back_off, runner_inventory
 from jobs.execution.runner_inventory import ServerInventory
+from jobs.images.video import labels
 from jobs.models import Backend, Lane, Runner
 from models_registry.models import WorkflowRule, WorkflowTemplate
-from models_registry.workflow_templates import WithoutSlot
+from models_registry.workflow_templates import OutputType, WithoutSlot
 
 from .submission import Submission
 from .workflow_reasons import why
@@ -31,7 +32,7 @@ def routed(submission: Submission) -> Submission:
         return submission
     rule = _matching_rule(submission)
     template = rule.template if rule else None
-    if template is None and submission.backend == Backend.COMFYUI:
+    if template is None and (submission.backend == Backend.COMFYUI or submission.request.video):
         template = _default(submission)
     if template is None:
         return submission
@@ -82,7 +83,13 @@ def every(submission: Submission) -> Iterator[Refused]:
             )
             yield Unsupported(message, field="images")
         return
-    for found in unsupported_fields(submission.request, template.workflow()):
+    workflow = template.workflow()
+    if template.output == OutputType.VIDEO and submission.request.video is None:
+        message = _("The workflow %(template)s makes videos, and this request is for an image.")
+        yield Unsupported(message % {"template": template.name}, field="task")
+        return
+    yield from labels.refusals(submission.source, submission.request, workflow)
+    for found in unsupported_fields(submission.request, workflow):
         message = _("%(field)s cannot be drawn by ComfyUI here: %(why)s.")
         yield Unsupported(message, field=found.field, words={"why": why(found)})
     yield from _nowhere(submission, template)
@@ -97,6 +104,20 @@ def template_by_rule(
     return rule.template if rule else None
 
 
+def makes_videos(
+    dialect: str, operation: str, purpose: str, source: BusinessSource, *, any_style: bool = False
+) -> bool:
+    """Whether some requests for videos can be served: by a rule, or by the default template of the purpose.
+
+    ``purpose``: "txt2video" or "img2video". Where none can, a dialect refuses them before it reads them.
+    """
+    styles = WorkflowRule.objects.values_list("style", flat=True).distinct() if any_style else ()
+    rules = _rules(source, dialect, operation, styles).filter(
+        purpose__in=["", "video", purpose], template__output=OutputType.VIDEO
+    )
+    return rules.exists() or WorkflowTemplate.objects.filter(enabled=True, purpose=purpose).exists()
+
+
 def _matching_rule(submission: Submission) -> WorkflowRule | None:
     rules = _rules(submission.source, submission.dialect, submission.operation, submission.styles)
     request = submission.request
@@ -104,6 +125,8 @@ def _matching_rule(submission: Submission) -> WorkflowRule | None:
     rules = rules.filter(
         purpose__in=["", *purposes], model__in={"", *map(_storable, (request.checkpoint, submission.model))}
     )
+    if request.video:
+        rules = rules.filter(template__output=OutputType.VIDEO)
     return _most_specific(rules)
 
 
@@ -138,6 +161,11 @@ def _default(submission: Submission) -> WorkflowTemplate:
     purposes = ["edit", purpose] if submission.edits else [purpose]
     defaults = WorkflowTemplate.objects.filter(enabled=True, purpose__in=purposes)
     template = min(defaults, key=lambda one: purposes.index(one.purpose), default=None)
+    if template is None and submission.request.video:
+        message = _(
+            "No videos are made here: an operator can add a workflow template whose output is a video, and a rule for it."
+        )
+        raise Unsupported(message, field="video")
     if template is None:
         message = _("No workflow template for ComfyUI is there for this: %(purpose)s.")
         raise Unsupported(message % {"purpose": purpose}, field="task")

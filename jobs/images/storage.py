@@ -23,8 +23,17 @@ from .input_files import check_image
 from .labels import aigc, c2pa_manifest, explicit, origin
 from .labels.implicit import ImplicitLabel, label_of
 
-CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif"}
-SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp", "avif": "avif"}
+CONTENT_TYPES = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "avif": "image/avif",
+    "apng": "image/apng",
+    "gif": "image/gif",
+    "mp4": "video/mp4",
+    "webm": "video/webm",
+}
+SUFFIXES = {name: {"jpeg": "jpg", "apng": "png"}.get(name, name) for name in CONTENT_TYPES}
 
 
 def store_input(data: bytes) -> InputImage:
@@ -179,3 +188,5 @@ def _with_infotext(
 def delete_files(outputs: Iterable[Output]) -> None:
     for output in outputs:
         output.file.delete(save=False)
+        if output.poster:
+            output.poster.delete(save=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -57,7 +58,7 @@ CONTENTS = ("original", "fill")
 
 def unsupported_fields(request: GenerationRequest, workflow: Workflow) -> Iterator[UnsupportedField]:
     """Yield the fields of a request that the template does not support. Fields with their default value are ignored."""
-    slots = workflow.slots.keys()
+    slots, words = workflow.slots.keys(), {"workflow": workflow.name}
     for name in _non_default_fields(request):
         if name == "subseed" and not request.subseed_strength:
             continue  # dialects choose a random subseed, which has no effect at strength 0
@@ -72,12 +73,18 @@ def unsupported_fields(request: GenerationRequest, workflow: Workflow) -> Iterat
                 yield from _unsupported_in_inpaint(request.inpaint)
             case "change_background" if {"init_images", "inpaint.mask"} <= slots:
                 yield from _unsupported_in_change_background(request)
+            case "video" if workflow.output == "video" and request.video:
+                for part in _non_default_fields(request.video):
+                    if f"video.{part}" not in slots:
+                        yield UnsupportedField(f"video.{part}", reasons.NO_SLOT, words)
+            case "video":
+                yield UnsupportedField("video", reasons.MAKES_IMAGES, words)
             case "images" if workflow.max_images:
                 yield from _unsupported_count(request, workflow)
             case "hires" if request.hires:
                 yield from _unsupported_in_hires(request.hires, workflow)
             case _:
-                yield UnsupportedField(name, reasons.NO_SLOT, {"workflow": workflow.name})
+                yield UnsupportedField(name, reasons.NO_SLOT, words)
     yield from _missing_parts(request, workflow)
     yield from _unsupported_names(request, workflow)
     yield from _unsupported_prompts(request)
@@ -108,6 +115,8 @@ IGNORABLE = frozenset(
             "emphasis",
             "subseed_strength",
             "s_churn",
+            "video.frames",
+            "video.fps",
         ),
     }
 )
@@ -117,14 +126,18 @@ def without_ignorable(
     request: GenerationRequest, workflow: Workflow
 ) -> tuple[GenerationRequest, list[UnsupportedField]]:
     """Return the request with the defaults of fields that the template may ignore, and these fields."""
-    ignored = [found for found in unsupported_fields(request, workflow) if found.field in IGNORABLE]
+    unsupported = [found for found in unsupported_fields(request, workflow) if found.field in IGNORABLE]
+    ignored = [found for found in unsupported if found.field not in workflow.slots]
     fields = type(request).model_fields
-    changes = {
+    changes: dict[str, Any] = {
         found.field: fields[found.field].get_default(call_default_factory=True)
         for found in ignored
-        if found.field not in workflow.slots
+        if found.field in fields
     }
-    return request.model_copy(update=changes), [found for found in ignored if found.field in changes]
+    parts = [found.field.removeprefix("video.") for found in ignored if found.field.startswith("video.")]
+    if request.video and parts:
+        changes["video"] = request.video.model_copy(update=dict.fromkeys(parts))
+    return request.model_copy(update=changes), ignored
 
 
 def _non_default_fields(part: BaseModel) -> Iterator[str]:
@@ -139,6 +152,7 @@ def _missing_parts(request: GenerationRequest, workflow: Workflow) -> Iterator[U
     required = {
         "init_images": "init_images" in slots and not request.init_images,
         "inpaint.mask": "inpaint.mask" in slots and not (request.inpaint or request.change_background),
+        "video": workflow.output == "video" and request.video is None,
         "images": len(request.images) < workflow.min_images and not request.images,
         "hires": any(slot.startswith("hires.") for slot in slots) and not request.hires,
     }

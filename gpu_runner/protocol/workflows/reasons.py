@@ -16,6 +16,7 @@ NO_SAMPLER = "ComfyUI has no equivalent of the sampler %(name)s"
 NO_SCHEDULER = "ComfyUI has no equivalent of the scheduler %(name)s"
 PROMPT_SYNTAX = "ComfyUI's prompt syntax does not support %(what)s"
 IMAGE_COUNT = "the workflow %(workflow)s takes %(allowed)s images (got %(count)d)"
+MAKES_IMAGES = "the workflow %(workflow)s makes images"
 MESSAGES = (
     NO_SLOT,
     REQUIRED,
@@ -29,6 +30,7 @@ MESSAGES = (
     NO_SCHEDULER,
     PROMPT_SYNTAX,
     IMAGE_COUNT,
+    MAKES_IMAGES,
 )
 
 

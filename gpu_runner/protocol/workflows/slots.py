@@ -9,7 +9,16 @@ from pydantic import ValidationError
 
 from gpu_runner.protocol.generation_request import MAX_REFERENCES, GenerationRequest
 
-from .template import EXTRAS, FILENAME_PREFIX, Target, Workflow, image_slot, links
+from .template import (
+    EXTRAS,
+    FILENAME_PREFIX,
+    UNNAMED_OUTPUTS,
+    VIDEO_NODES,
+    Target,
+    Workflow,
+    image_slot,
+    links,
+)
 
 Kind = Literal["value", "output", "pair"]
 
@@ -36,6 +45,8 @@ VALUES = (
     "hires.upscaler",
     "hires.sampler",
     "hires.scheduler",
+    "video.frames",
+    "video.fps",
     FILENAME_PREFIX,
     EXTRAS,
 )
@@ -77,12 +88,12 @@ def unwrapped(graph: Any) -> Any:
     return graph
 
 
-def read(name: str, graph: Any, slots: Any, if_asked: Any = ()) -> Workflow:
+def read(name: str, graph: Any, slots: Any, if_asked: Any = (), output: Any = "image") -> Workflow:
     """Parse and validate a template. Raises ValueError with a message for operators."""
     if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
         raise ValueError(EDITOR_FORMAT)
     try:
-        workflow = Workflow(name=name, graph=graph, slots=slots, if_asked=if_asked)
+        workflow = Workflow(name=name, graph=graph, slots=slots, if_asked=if_asked, output=output)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
@@ -102,6 +113,11 @@ def filled_slots(workflow: Workflow, request: GenerationRequest) -> set[str]:
         for slot in workflow.if_asked
         if slot in fields and getattr(request, slot) == fields[slot].get_default(call_default_factory=True)
     }
+    video = request.video
+    if video is None or video.frames is None:
+        unasked.add("video.frames")
+    if video is None or video.fps is None:
+        unasked.add("video.fps")
     return workflow.slots.keys() - unasked - set(IMAGES[len(request.images) :])
 
 
@@ -117,8 +133,11 @@ def problems(workflow: Workflow) -> Iterator[str]:
         if slot not in workflow.slots or slot not in WITH_DEFAULT.union(IMAGES):
             names = ", ".join([*sorted(WITH_DEFAULT), "images[1]"])
             yield f"if_asked: {slot} must be one of the template's slots, such as {names}"
-    if not workflow.slots.get(FILENAME_PREFIX):
-        yield f"the slot {FILENAME_PREFIX} must name the input of the node that saves the image"
+    if not workflow.output_nodes:
+        yield (
+            f"the slot {FILENAME_PREFIX} must name the input of the node that saves the image; only a graph with a node"
+            f" {' or '.join(UNNAMED_OUTPUTS)} does not need it"
+        )
     yield from _image_problems(workflow)
     yield from _output_problems(workflow)
 
@@ -136,6 +155,13 @@ def _output_problems(workflow: Workflow) -> Iterator[str]:
     nodes = workflow.output_nodes + workflow.extra_nodes
     if repeated := next((node for node in nodes if nodes.count(node) > 1), None):
         yield f"slot {FILENAME_PREFIX}: node {repeated} is named twice among the nodes that save images"
+    videos = [node for node in workflow.output_nodes if _saves_videos(workflow, node)]
+    if videos and workflow.output == "image":
+        yield f"output: node {videos[0]} saves videos, so that the output must be video"
+
+
+def _saves_videos(workflow: Workflow, node: str) -> bool:
+    return node in workflow.graph and workflow.graph[node].class_type in VIDEO_NODES
 
 
 def _broken_links(workflow: Workflow) -> Iterator[str]:
@@ -172,12 +198,11 @@ def _target_problems(workflow: Workflow, slot: str) -> Iterator[str]:
 
 def _hint(workflow: Workflow, slot: str, target: Target) -> str:
     class_type = workflow.graph[target.node].class_type
-    if slot in (FILENAME_PREFIX, EXTRAS) and class_type in UNSAVED_OUTPUTS:
-        return f": {class_type} does not save its images; use the node SaveImage"
+    if slot in (FILENAME_PREFIX, EXTRAS) and class_type in UNNAMED_OUTPUTS:
+        return f": {class_type} has no file name; leave the slot out, or use the node SaveImage"
     return ""
 
 
-UNSAVED_OUTPUTS = ("PreviewImage", "SaveImageWebsocket")
 EXPECTED_TARGETS = {
     LORAS: "two outputs, of the model and of the text encoder",
     VAE: "one output, of the VAE",

@@ -14,6 +14,7 @@ from jobs.api_reference.refusals import INTERNAL, INVALID, TOO_LARGE, UNAUTHORIZ
 
 from .coercion import Between, Coercion, OneOf
 from .endpoints import ENDPOINTS, Task
+from .request import video_fields
 from .request.editing_fields import EDITING
 from .request.fields import FIELDS, REQUIRED
 
@@ -46,6 +47,8 @@ SUMMARIES: dict[Task, str | Promise] = {
     "magic_mix": _("Mix an image with a prompt."),
     "depth2img": _("Change an image and keep its depth."),
     "interior": _("Change the furniture of a room."),
+    "text2video": _("Generate a video of a prompt, by a workflow template."),
+    "img2video": _("Generate a video that begins with an image, by a workflow template."),
     "nsfw_check": _("Check an image for NSFW content."),
     "caption": _("Describe an image by tags."),
 }
@@ -122,7 +125,7 @@ def _tables() -> Iterator[FieldTable]:
     required = {name for names in REQUIRED.values() for name in names}
     title = _("Fields of all endpoints. Required fields depend on the endpoint: prompt, images and masks.")
     yield FieldTable(title, [KEY, *(_row(name, coerce) for name, coerce in FIELDS.items())])
-    for task, fields in EDITING.items():
+    for task, fields in (EDITING | video_fields.FIELDS).items():
         if fields:
             paths = [f"/api/{path}" for path, endpoint in ENDPOINTS.items() if endpoint.task == task]
             rows = [

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from gpu_runner.protocol.workflows.requirements import folder_of
-from gpu_runner.protocol.workflows.slots import UNSAVED_OUTPUTS, WITH_DEFAULT
-from gpu_runner.protocol.workflows.template import EXTRAS, FILENAME_PREFIX, Target, image_slot, is_link
+from gpu_runner.protocol.workflows.slots import WITH_DEFAULT
+from gpu_runner.protocol.workflows.template import (
+    EXTRAS,
+    FILENAME_PREFIX,
+    UNNAMED_OUTPUTS,
+    VIDEO_NODES,
+    Target,
+    image_slot,
+    is_link,
+)
+from gpu_runner.protocol.workflows.work import FPS_INPUTS, FRAMES_INPUTS
 
 from . import notes as messages
 from .notes import Note
@@ -44,6 +53,13 @@ class Proposal(NamedTuple):
     if_asked: list[str]
     notes: list[Note]
 
+    @property
+    def output(self) -> Literal["image", "video"]:
+        """What the node of the slot ``filename_prefix`` saves, by its class."""
+        place = self.slots.get(FILENAME_PREFIX)
+        class_type = self.graph[Target.read(place, self.graph).node].get("class_type") if place else ""
+        return "video" if class_type in VIDEO_NODES else "image"
+
 
 def proposed(graph: Graph) -> Proposal:
     """Propose slots for a valid graph in API format. Nodes that only preview are replaced by SaveImage."""
@@ -68,7 +84,7 @@ def _with_saved_image(graph: Graph) -> tuple[Graph, list[Note]]:
     if any(FILENAME_PREFIX in _inputs(node) for node in graph.values()):
         return graph, []
     for key, node in graph.items():
-        if node.get("class_type") in UNSAVED_OUTPUTS and "images" in _inputs(node):
+        if node.get("class_type") in UNNAMED_OUTPUTS and "images" in _inputs(node):
             inputs = {"images": node["inputs"]["images"], FILENAME_PREFIX: "atelier"}
             note = Note(messages.REPLACED, {"node": key, "class_type": node["class_type"]})
             return {**graph, key: {**node, "class_type": "SaveImage", "inputs": inputs}}, [note]
@@ -105,7 +121,7 @@ class _Search:
             self.notes.append(Note(messages.FIXED_STEPS))
         guidance = self._values(("guidance",), NUMBERS) or self._values(("cfg",), NUMBERS)
         slots["guidance_scale"] = self._agreed("guidance_scale", guidance)
-        slots |= self._size() | self._images() | self._models()
+        slots |= self._size() | self._images() | self._models() | self._video()
         slots[FILENAME_PREFIX] = [f"{self.save}.{FILENAME_PREFIX}"]
         return slots
 
@@ -274,6 +290,12 @@ class _Search:
             str(self.graph[one].get("class_type")).startswith("VAEEncode")
             for one in self._upstream(latent[0])
         )
+
+    def _video(self) -> dict[str, list[str]]:
+        if self.graph[self.save].get("class_type") not in VIDEO_NODES:
+            return {}
+        fps = self._values(FPS_INPUTS, NUMBERS)
+        return {"video.frames": self._values(FRAMES_INPUTS, int), "video.fps": fps}
 
     def _models(self) -> dict[str, list[str]]:
         loaders: dict[str, list[Place]] = {}

@@ -127,6 +127,7 @@ def _template(name: str, proposal: Proposal) -> WorkflowTemplate:
         graph=proposal.graph,
         slots=proposal.slots,
         if_asked=proposal.if_asked,
+        output=proposal.output,
         without_slot=WithoutSlot.NOTE,
     )
     if not proposal.slots:

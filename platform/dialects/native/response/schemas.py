@@ -65,7 +65,7 @@ class JobPage(BaseModel):
 
 
 class OutputView(BaseModel):
-    """An output image."""
+    """An output image, or a video."""
 
     index: int
     url: str
@@ -78,6 +78,9 @@ class OutputView(BaseModel):
     infotext: str
     nsfw: bool | None = Field(description="Result of the NSFW check; null: not checked.")
     nsfw_score: float | None
+    frames: int | None = Field(description="Of a video; null: an image.")
+    duration_s: float | None = Field(description="Of a video.")
+    frame_rate: float | None = Field(description="Frames per second of a video, on average.")
 
 
 class FindingsView(BaseModel):

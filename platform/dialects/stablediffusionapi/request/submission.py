@@ -27,6 +27,7 @@ from .fields import SAFETY_TYPES, parse, required
 from .images import InputImages, without_content
 from .prompts import prompt_fields, prompt_mode
 from .schedulers import DEFAULT, sampling
+from .video import video
 
 STEPS = {"v1": 31, "v3": 30, "v4": 31, "v5": 30, "v6": 31}
 CONTROLNET_STEPS = {"v1": 30}  # where they are not the edition's
@@ -260,6 +261,8 @@ TOOLS = {
     "super_resolution": _upscale,
     "enlarge": _upscale,
     "removebg": _cut_out,
+    "text2video": video,
+    "img2video": video,
     "nsfw_check": _nsfw_check,
     "caption": _caption,
 }

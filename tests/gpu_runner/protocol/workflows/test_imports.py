@@ -6,11 +6,12 @@ import json
 import pytest
 
 from console.registry.workflows import import_notes
-from gpu_runner.protocol.workflows import slots
+from gpu_runner.protocol.workflows import reasons, slots
 from gpu_runner.protocol.workflows.imports import notes
 from gpu_runner.protocol.workflows.imports.documents import NoWorkflow, read_document
 from gpu_runner.protocol.workflows.imports.editor_format import NotConvertible, converted
 from gpu_runner.protocol.workflows.imports.slot_proposal import proposed
+from jobs.admission import workflow_reasons
 from tests.support.template_exports import EXPORTS, SD15, node
 
 EXPECTED = {
@@ -32,7 +33,7 @@ EXPECTED = {
     "qwen_edit": {"prompt": "111.prompt", "negative_prompt": "110.prompt", "images[0]": "78.image", "init_images": None, "width": None},
     "wan_i2v": {
         "prompt": "6.text", "negative_prompt": "7.text", "init_images": "52.image", "width": "50.width",
-        "strength": None, "filename_prefix": "28.filename_prefix",
+        "strength": None, "filename_prefix": "28.filename_prefix", "video.frames": "50.length", "video.fps": "28.fps",
     },
     "upscale": {"init_images": "1.image", "prompt": None, "seed": None, "filename_prefix": "9.filename_prefix"},
     "z_image": {"prompt": "27.text", "negative_prompt": None, "num_inference_steps": "3.steps"},
@@ -47,7 +48,7 @@ EXPECTED = {
 @pytest.mark.parametrize("name", EXPORTS)
 def test_export_gets_the_slots_of_its_graph(name):
     proposal = proposed(read_document(json.dumps({"prompt": EXPORTS[name]})))
-    slots.read(name, proposal.graph, proposal.slots, proposal.if_asked)
+    slots.read(name, proposal.graph, proposal.slots, proposal.if_asked, proposal.output)
     assert {slot: proposal.slots.get(slot) for slot in EXPECTED[name]} == EXPECTED[name]
     assert "seed" not in proposal.if_asked
 
@@ -80,8 +81,9 @@ def test_further_nodes_that_save_are_extras():
     )
 
 
-def test_every_note_of_an_import_is_marked_for_translation():
+def test_every_note_and_reason_is_marked_for_translation():
     assert set(import_notes.MESSAGES) == set(notes.MESSAGES)
+    assert set(workflow_reasons.MESSAGES) == set(reasons.MESSAGES)
 
 
 NODES = {

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0017_extra_images'),
+        ('jobs', '0018_videos'),
     ]
 
     operations = [
