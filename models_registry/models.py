@@ -113,6 +113,12 @@ CONTEXT_WIDTH = (
 VARIANT = "atelier.variant"  # the same: variant of a family, such as schnell
 
 
+def control_title(path: str, digest: str) -> str:
+    """Title of a ControlNet. Files that only a ComfyUI server has have no hash."""
+    stem = PurePosixPath(path).stem
+    return f"{stem} [{digest}]" if digest else stem
+
+
 class ModelFile(ModelCard, GenerationDefaults):
     """A model file below MODELS_ROOT: the findings of the last scan, and the settings of operators."""
 
@@ -244,8 +250,8 @@ class ModelFile(ModelCard, GenerationDefaults):
 
     @property
     def control_title(self) -> str:
-        """Name in A1111's ControlNet extension: file name without extension, and an eight-digit hash."""
-        return f"{PurePosixPath(self.path).stem} [{self.legacy_hash or self.sha256[:8]}]"
+        """Name in A1111's ControlNet extension: file name without extension, and an eight-digit hash if it is known."""
+        return control_title(self.path, self.legacy_hash or self.sha256[:8])
 
     @property
     def lora_hash(self) -> str:

@@ -64,6 +64,14 @@ def names_of_rules(source: BusinessSource, dialect: str) -> list[str]:
     return list(dict.fromkeys(rules.exclude(model="").order_by("model").values_list("model", flat=True)))
 
 
+def leads_to_template(source: BusinessSource, dialect: str, purpose: str) -> bool:
+    """Whether a workflow rule names this purpose for requests of this source and dialect."""
+    rules = WorkflowRule.objects.filter(
+        Q(source=None) | Q(source=source), dialect__in=["", dialect], purpose=purpose, template__enabled=True
+    )
+    return rules.exists()
+
+
 def with_problem(kind: str, source: BusinessSource) -> ModelFileQuerySet:
     """Files of this kind that cannot be used, for the reason in ``problem``.
 

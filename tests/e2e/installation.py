@@ -135,19 +135,25 @@ class Installation:
             "web": [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}"],
             "generation": [*MANAGE, "qcluster"],
             "generation-trainer": [*MANAGE, "qcluster"],
+            "generation-comfyui": [*MANAGE, "qcluster"],
             "background": [*MANAGE, "qcluster"],
         }[name]
 
-    def start(self, *names: str) -> None:
+    def start(self, *names: str, environment: dict[str, str] | None = None) -> None:
+        """Start processes, with additional variables."""
         for name in names:
-            environment = self.environment | {
-                "generation": {"Q_CLUSTER_NAME": "generation"},
-                "generation-trainer": {"Q_CLUSTER_NAME": "generation", "RUNNER_NAME": "trainer"},
-            }.get(name, {})
+            variables = (
+                self.environment
+                | (environment or {})
+                | {
+                    "generation": {"Q_CLUSTER_NAME": "generation"},
+                    "generation-trainer": {"Q_CLUSTER_NAME": "generation", "RUNNER_NAME": "trainer"},
+                }.get(name, {})
+            )
             with (self.data_dir / f"{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(
                     self.command(name),
-                    env=environment,
+                    env=variables,
                     cwd=ROOT,
                     stdout=log,
                     stderr=log,

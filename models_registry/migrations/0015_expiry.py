@@ -6,13 +6,13 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0016_trainings'),
+        ('models_registry', '0014_video_templates'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='training',
-            name='keep_days',
-            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='days to keep'),
+            model_name='modelfile',
+            name='expires_at',
+            field=models.DateTimeField(blank=True, editable=False, null=True, verbose_name='expires'),
         ),
     ]
