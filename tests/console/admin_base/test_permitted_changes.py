@@ -155,6 +155,8 @@ CHECKPOINT = MODEL_FILE | {
     "default_width",
     "prediction_type",
     "prompt_prefix",
+    "text_encoder_files",
+    "vae_file",
     "zero_terminal_snr",
 }
 STYLE_PRESET = {
