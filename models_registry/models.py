@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self, cast
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access.models import BusinessSource
@@ -77,8 +78,10 @@ class Prediction(models.TextChoices):
 
 class ModelFileQuerySet(SharedQuerySet["ModelFile"]):
     def usable(self) -> ModelFileQuerySet:
-        """Enabled, present below MODELS_ROOT, without problem, and of a known kind."""
-        return self.filter(enabled=True, missing_since=None, problem="").exclude(kind=Kind.UNKNOWN)
+        """Enabled, present below MODELS_ROOT, not expired, without problem, and of a known kind."""
+        kept = models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now())
+        present = self.filter(kept, enabled=True, missing_since=None, problem="")
+        return present.exclude(kind=Kind.UNKNOWN)
 
     def allowed_for(self, source: BusinessSource) -> Self:
         """Files that the source may use: open to it, and if it asks for that, permitted for commercial use."""
@@ -109,6 +112,12 @@ CONTEXT_WIDTH = (
 )
 WITHOUT_TEXT = "atelier.without_text"  # the same: set for a UNet without its text encoders
 VARIANT = "atelier.variant"  # the same: variant of a family, such as schnell
+
+
+def control_title(path: str, digest: str) -> str:
+    """Title of a ControlNet. Files that only a ComfyUI server has have no hash."""
+    stem = PurePosixPath(path).stem
+    return f"{stem} [{digest}]" if digest else stem
 
 
 class ModelFile(ModelCard, GenerationDefaults):
@@ -221,6 +230,8 @@ class ModelFile(ModelCard, GenerationDefaults):
         verbose_name=_("allowed sources"),
         help_text=_("None selected: all sources."),
     )
+    # Of trained models. From then on the file is not used; the hourly cleanup deletes it.
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True, editable=False)
     missing_since = models.DateTimeField(_("missing since"), null=True, blank=True, editable=False)
     problem = models.CharField(_("problem"), max_length=300, blank=True, editable=False)
     created_at = models.DateTimeField(_("registered"), auto_now_add=True)
@@ -259,8 +270,8 @@ class ModelFile(ModelCard, GenerationDefaults):
 
     @property
     def control_title(self) -> str:
-        """Name in A1111's ControlNet extension: file name without extension, and an eight-digit hash."""
-        return f"{PurePosixPath(self.path).stem} [{self.legacy_hash or self.sha256[:8]}]"
+        """Name in A1111's ControlNet extension: file name without extension, and an eight-digit hash if it is known."""
+        return control_title(self.path, self.legacy_hash or self.sha256[:8])
 
     @property
     def lora_hash(self) -> str:

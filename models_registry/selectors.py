@@ -61,6 +61,22 @@ def _named_by_clients(kind: str, source: BusinessSource, dialect: str) -> ModelF
     return ModelFile.objects.filter(Q(pk__in=in_root) | (Exists(rules) & Q(pk__in=on_servers)))
 
 
+def names_of_rules(source: BusinessSource, dialect: str) -> list[str]:
+    """Model names by which workflow rules lead requests of this source and dialect to a template, in their order."""
+    rules = WorkflowRule.objects.filter(
+        Q(source=None) | Q(source=source), dialect__in=["", dialect], template__enabled=True
+    )
+    return list(dict.fromkeys(rules.exclude(model="").order_by("model").values_list("model", flat=True)))
+
+
+def leads_to_template(source: BusinessSource, dialect: str, purpose: str) -> bool:
+    """Whether a workflow rule names this purpose for requests of this source and dialect."""
+    rules = WorkflowRule.objects.filter(
+        Q(source=None) | Q(source=source), dialect__in=["", dialect], purpose=purpose, template__enabled=True
+    )
+    return rules.exists()
+
+
 def with_problem(kind: str, source: BusinessSource) -> ModelFileQuerySet:
     """Files of this kind that cannot be used, for the reason in ``problem``.
 
@@ -87,8 +103,8 @@ def preset_for(key: str, variant: str, source: BusinessSource) -> StylePreset | 
     return related.order_by("pk").first()
 
 
-def is_usable(file: ModelFile, source: BusinessSource) -> bool:
-    return list_for(file.kind, source).filter(pk=file.pk).exists()
+def is_usable(file: ModelFile, source: BusinessSource, *, dialect: str = "") -> bool:
+    return list_for(file.kind, source, dialect=dialect).filter(pk=file.pk).exists()
 
 
 def resolve(

@@ -82,7 +82,7 @@ def _with_nsfw_check(models: ModelResolver, request: GenerationRequest) -> Gener
 
 def _with_vae(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
     """Use the default VAE for checkpoints without one. Without a default, ``resolve_all`` refuses the request."""
-    if request.vae or not request.denoises:
+    if request.vae or not (request.denoises or request.training):
         return request
     if of_row := _vae_of_row(models, request.checkpoint):
         return request.model_copy(update={"vae": of_row})

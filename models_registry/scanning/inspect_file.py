@@ -38,6 +38,7 @@ from models_registry.models import (
     Kind,
 )
 
+from .broken_content import first_not_finite, other_content
 from .file_discovery import UNREADABLE_SUFFIXES
 from .pickle_safety import check_pickle
 from .pickled_shapes import pickled_shapes
@@ -65,6 +66,7 @@ KEPT: dict[str, dict[str, str]] = {
 FINDINGS = {key for kept in KEPT.values() for key in kept}
 # ComfyUI uses more layouts of these than the engine: the folder decides the kind of those that the engine cannot use.
 KINDS_BY_FOLDER = frozenset({Kind.DIFFUSION_MODEL, Kind.TEXT_ENCODER})
+SMALL_KINDS = frozenset({Kind.LORA, Kind.EMBEDDING})  # all numbers of these are looked at
 KIND_BY_FOLDER = {folder: kind for kind, folder in FOLDERS.items()}
 
 
@@ -118,9 +120,14 @@ def _not_usable(reason: str) -> str:
 
 
 def _inspect_safetensors(file: Path, folder_kind: str) -> FileInfo:
-    header = read_header(file)
+    try:
+        header = read_header(file)
+    except ValueError as error:
+        raise ValueError(other_content(file) or str(error)) from error
     identified = inspect(header.shapes, header.metadata, header.problem)
     sha256, tensors_sha256 = _hashes(file, tensors=identified.kind == Kind.LORA)
+    if identified.kind in SMALL_KINDS and not identified.problem and (name := first_not_finite(file)):
+        identified = replace(identified, problem=f"values that are not numbers in {name}")
     if folder_kind in KINDS_BY_FOLDER and _is_for_comfyui_only(identified):
         return _of_comfyui(identified, folder_kind, sha256)
     architecture = architecture_of(identified, header.shapes, header.metadata)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jobs.models import Job, State
 from models_registry.models import Family, Kind, ModelFile
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -52,6 +52,7 @@ def test_a_variation_seed_and_its_strength_change_the_image(checkpoints, draw_la
     assert 0 < (near - plain).abs().mean() < (far - plain).abs().mean()
 
 
+@pytest.mark.slow
 def test_the_engine_sends_previews_and_an_image(tmp_path):
     studio = Studio(tmp_path, write_sd3(tmp_path))
     drawing = studio.begin(prompt="a red circle", width=64, height=64, num_inference_steps=3, preview_every=1)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from access.models import AccessKey, BusinessSource
+from dialects.native.authentication import DIALECT
 from dialects.native.request.json_body import PlainText
 from gpu_runner.protocol import sampler_catalog
 from gpu_runner.protocol.families.family import Family
@@ -44,7 +45,7 @@ def models(source: BusinessSource, query: ModelQuery, key: AccessKey | None = No
 
 
 def _of_kind(kind: Kind, source: BusinessSource, query: ModelQuery) -> Any:
-    files = list_for(kind, source).order_by("name")
+    files = list_for(kind, source, dialect=DIALECT).order_by("name")
     if query.family:
         files = files.filter(family=query.family)
     return files.filter(name__icontains=query.name) if query.name else files
