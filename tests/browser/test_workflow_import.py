@@ -10,7 +10,6 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.console import Console
-from tests.browser.test_accessibility import violations_on
 from tests.e2e.installation import Installation, eventually
 from tests.support.comfyui_double import Double
 from tests.support.comfyui_jobs import Adapter
@@ -75,7 +74,6 @@ def test_dropped_workflow_is_drawn_with_its_slots_tried_and_served(
     expect(page.locator("#id_slots")).to_have_value(re.compile("25.noise_seed"))
     console.expect_text("fits on comfy-1")
     console.expect_text("comfy-2 lacks flux1-dev.safetensors")
-    assert not violations_on(console)
 
     console.click_button("Try")
     image = page.get_by_alt_text("Generated image")

@@ -103,7 +103,7 @@ def test_a_field_without_a_slot_is_unsupported_unless_it_has_its_default():
         update={"slots": {k: v for k, v in plain.slots.items() if k != "guidance_scale"}}
     )
     found = list(unsupported_fields(GenerationRequest(guidance_scale=3), fewer))
-    assert [field for field, _why in found] == ["guidance_scale"]
+    assert [field for field, *_why in found] == ["guidance_scale"]
     assert list(unsupported_fields(GenerationRequest(), fewer)) == []
 
 
