@@ -42,8 +42,13 @@ def list_for(
 
 
 def _available_files(kind: str, on_runners: bool) -> ModelFileQuerySet:
-    files = ModelFile.objects.filter(kind=kind)
-    return files.on_runners() if on_runners else files.usable()
+    if not on_runners:
+        return ModelFile.objects.filter(kind=kind).usable()
+    # ComfyUI lists a checkpoint without text encoders where its file is: among the diffusion models.
+    transformers = Q(kind=Kind.CHECKPOINT, path__startswith=f"{FOLDERS[Kind.DIFFUSION_MODEL]}/")
+    if kind == Kind.DIFFUSION_MODEL:
+        return ModelFile.objects.filter(Q(kind=kind) | transformers).on_runners()
+    return ModelFile.objects.filter(kind=kind).exclude(transformers).on_runners()
 
 
 def _named_by_clients(kind: str, source: BusinessSource, dialect: str) -> ModelFileQuerySet:

@@ -15,8 +15,9 @@ from django.utils.translation import gettext as _
 from access.models import Posting
 from access.prompt_modes import PromptMode
 from console.jobs import actions, live, reproduction
-from jobs import curl_export
 from jobs.admission.prompt_rewriting import texts_of
+from jobs.api_reference.dialects import repeats
+from jobs.api_reference.examples.curl import curl
 from jobs.images import signed_urls
 from jobs.models import Job, State, Transition
 from jobs.models.callback import Callback
@@ -72,7 +73,10 @@ def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, A
         "callback": callback,
         "rewritten": rewritten(job),
         "prompt_mode": PromptMode(job.rewriting["mode"]).label if job.rewriting else "",
-        "curls": curl_export.commands(job, signed_urls.base_url(request)),
+        "curls": [
+            (each, curl(each.call) if each.call else "")
+            for each in repeats(job, signed_urls.base_url(request))
+        ],
         "repetitions": list(
             job.repetitions.only("state", "created_at").order_by("created_at")[:MAX_REPETITIONS]
         ),

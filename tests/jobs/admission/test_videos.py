@@ -15,46 +15,42 @@ from gpu_runner.protocol.request_parts.video import Video
 from jobs.admission.admit import admit
 from jobs.admission.quote import quote
 from jobs.errors import Unsupported
-from jobs.execution.runner_monitor import RunnerWatch
 from jobs.images import signed_urls
 from jobs.images.storage import read_output
 from jobs.images.video import mp4, recoding
 from jobs.images.video.storage import shown_image
 from jobs.models import Job, Runner, State
 from jobs.retention.erase import erase_images
-from jobs.scheduling.dispatcher import claim_next
-from jobs.tasks import run_job
 from models_registry.models import WorkflowRule, WorkflowTemplate
 from tests.support.comfyui_double import Double
-from tests.support.comfyui_jobs import Adapter
 from tests.support.comfyui_outputs import clip
-from tests.support.comfyui_templates import video_template
 from tests.support.fake_runner import TOKEN
+from tests.support.video_fleet import VideoFleet, template
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
-NAME = "comfyui-1"
 
 
 @pytest.fixture(scope="module")
-def double() -> Iterator[Double]:
-    double = Double()
-    yield double
-    double.close()
-
-
-@pytest.fixture(scope="module")
-def adapter(double) -> Iterator[Adapter]:
-    adapter = Adapter(double)
-    yield adapter
-    adapter.close()
+def fleet() -> Iterator[VideoFleet]:
+    fleet = VideoFleet()
+    yield fleet
+    fleet.close()
 
 
 @pytest.fixture
-def comfyui(adapter, settings, checkpoint) -> Runner:
+def double(fleet) -> Double:
+    return fleet.double
+
+
+@pytest.fixture
+def comfyui(fleet, settings, checkpoint) -> Runner:
     settings.RUNNER_TOKEN = TOKEN
-    Runner.objects.create(name=NAME, url=adapter.url)
-    RunnerWatch(NAME).look()
-    return Runner.objects.get(name=NAME)
+    return fleet.connect()
+
+
+@pytest.fixture
+def run_next(fleet):
+    return fleet.run_next
 
 
 @pytest.fixture
@@ -66,20 +62,11 @@ def unlabeled(source):
     return source
 
 
-def template(saver: str, **fields) -> WorkflowTemplate:
-    graph, slots = video_template(saver, from_image=fields.pop("from_image", False))
-    asked = ["guidance_scale", "num_inference_steps"]
-    fields = {"name": saver, "output": "video", "purpose": "txt2video", "if_asked": asked} | fields
-    made = WorkflowTemplate(graph=graph, slots=slots, **fields)
-    made.full_clean()
-    made.save()
-    return made
-
-
-def run_next() -> Job:
-    (lease,) = claim_next(NAME, 8)
-    run_job(str(lease.job_id), lease.attempt)
-    return Job.objects.get(pk=lease.job_id)
+@pytest.fixture
+def labeled(source):
+    source.explicit_label = "on"
+    source.save()
+    return source
 
 
 def test_a_video_is_stored_with_its_facts_and_without_the_graph(
@@ -109,7 +96,7 @@ def test_a_video_is_stored_with_its_facts_and_without_the_graph(
     assert not any(output.file.storage.exists(file) for file in files)
 
 
-def test_the_implicit_label_is_in_the_container(comfyui, unlabeled, submission, settings):
+def test_the_implicit_label_is_in_the_container(comfyui, run_next, unlabeled, submission, settings):
     settings.CONTENT_PRODUCER = "花店"
     template("SaveVideo")
     admit(submission(video=Video()))
@@ -118,7 +105,9 @@ def test_the_implicit_label_is_in_the_container(comfyui, unlabeled, submission, 
     assert b"trainedAlgorithmicMedia" in mp4.xmp_of(data)
 
 
-def test_a_labeled_source_gets_animations_with_the_label_on_each_frame(comfyui, source, submission):
+def test_a_labeled_source_gets_animations_with_the_label_on_each_frame(
+    comfyui, run_next, labeled, submission
+):
     template("SaveAnimatedWEBP")
     admit(submission(video=Video(frames=3), width=160, height=128))
     job = run_next()
@@ -134,7 +123,7 @@ def test_a_labeled_source_gets_animations_with_the_label_on_each_frame(comfyui, 
             assert high - low > 100
 
 
-def test_a_label_that_cannot_be_drawn_is_refused_at_admission(comfyui, source, submission, monkeypatch):
+def test_a_label_that_cannot_be_drawn_is_refused_at_admission(comfyui, labeled, submission, monkeypatch):
     template("SaveVideo")
     monkeypatch.setattr(recoding, "is_available", lambda: False)
     (refused,) = quote(submission(video=Video())).refusals
@@ -145,7 +134,7 @@ def test_a_label_that_cannot_be_drawn_is_refused_at_admission(comfyui, source, s
 
 
 def test_a_video_of_another_type_than_its_node_says_is_not_handed_out_without_its_label(
-    comfyui, source, submission, monkeypatch, double
+    comfyui, run_next, labeled, submission, monkeypatch, double
 ):
     template("SaveAnimatedWEBP")
     monkeypatch.setattr(recoding, "is_available", lambda: False)
@@ -162,14 +151,14 @@ def test_a_video_of_another_type_than_its_node_says_is_not_handed_out_without_it
 
 def test_cost_counts_the_frames(comfyui, unlabeled, submission):
     made = template("SaveVideo")
-    asked = {"width": 100, "height": 100, "num_inference_steps": 10}
-    assert quote(submission(video=Video(frames=5), **asked)).cost == pytest.approx(10 * 0.01 * 5)
-    assert quote(submission(video=Video(), **asked)).cost == pytest.approx(10 * 0.01 * 9), (
+    asked = {"width": 200, "height": 200, "num_inference_steps": 10}
+    assert float(quote(submission(video=Video(frames=5), **asked)).cost) == pytest.approx(10 * 0.04 * 5)
+    assert float(quote(submission(video=Video(), **asked)).cost) == pytest.approx(10 * 0.04 * 9), (
         "those of the graph"
     )
     made.cost_frames = 2
     made.save()
-    assert quote(submission(video=Video(frames=5), **asked)).cost == pytest.approx(10 * 0.01 * 2)
+    assert float(quote(submission(video=Video(frames=5), **asked)).cost) == pytest.approx(10 * 0.04 * 2)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +184,7 @@ def test_what_a_template_for_videos_cannot_do_is_refused_by_name(
 def test_no_template_for_videos_is_a_refusal(comfyui, unlabeled, submission, workflow_templates):
     (refused,) = quote(submission(video=Video())).refusals
     assert "workflow template whose output is a video" in refused.message
-    WorkflowRule.objects.create(template=workflow_templates.get(name="txt2img"))
+    WorkflowRule.objects.create(template=WorkflowTemplate.objects.get(name="txt2img"))
     assert quote(submission(video=Video())).refusals, "a template for images does not do"
 
 
@@ -227,7 +216,7 @@ def test_a_door_for_images_refuses_a_template_for_videos(rule, unlabeled, checkp
     assert not Job.objects.exists()
 
 
-def test_our_own_api_makes_videos(comfyui, unlabeled, checkpoint):
+def test_our_own_api_makes_videos(comfyui, run_next, unlabeled, checkpoint):
     template("SaveWEBM")
     key, secret = AccessKey.issue(unlabeled)
     headers = {"Authorization": f"Bearer {key.key_id}:{secret}"}
