@@ -94,7 +94,7 @@ def test_unsupported_fields_are_named(field, fields):
 
 def test_no_workflow_analyzes_images():
     request = GenerationRequest(task="analyze", init_images=(IMAGE,), analysis=Analysis(find="faces"))
-    assert "analysis" in [field for field, _why in unsupported_fields(request, shipped_workflow("img2img"))]
+    assert "analysis" in [field for field, *_why in unsupported_fields(request, shipped_workflow("img2img"))]
 
 
 def test_a_field_without_a_slot_is_unsupported_unless_it_has_its_default():
