@@ -110,7 +110,14 @@ WIDTH = "atelier.width"  # the same: width of the vectors of an embedding or tex
 CONTEXT_WIDTH = (
     "atelier.context_width"  # the same: width of the text encoder's states that a checkpoint reads
 )
+WITHOUT_TEXT = "atelier.without_text"  # the same: set for a UNet without its text encoders
 VARIANT = "atelier.variant"  # the same: variant of a family, such as schnell
+
+
+def control_title(path: str, digest: str) -> str:
+    """Title of a ControlNet. Files that only a ComfyUI server has have no hash."""
+    stem = PurePosixPath(path).stem
+    return f"{stem} [{digest}]" if digest else stem
 
 
 class ModelFile(ModelCard, GenerationDefaults):
@@ -159,6 +166,25 @@ class ModelFile(ModelCard, GenerationDefaults):
         null=True,
         blank=True,
         help_text=_("Whether the checkpoint was trained with zero terminal SNR. Unknown: as its file says."),
+    )
+    vae_file = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("VAE of the checkpoint"),
+        help_text=_("Used by requests that name none. Empty: that of the file, or the default."),
+    )
+    text_encoder_files = models.ManyToManyField(
+        "self",
+        symmetrical=False,
+        blank=True,
+        related_name="+",
+        verbose_name=_("text encoders of the checkpoint"),
+        help_text=_(
+            "One file for each kind, in place of those in the checkpoint. A scan chooses those that it lacks."
+        ),
     )
     metadata = models.JSONField(_("metadata"), default=dict, blank=True)
     instruct = models.BooleanField(
@@ -230,7 +256,7 @@ class ModelFile(ModelCard, GenerationDefaults):
 
     def mark_edited(self, fields: Iterable[str]) -> None:
         """Remember which fields an operator has set. The row is not saved."""
-        self.edited_fields = sorted({*self.edited_fields, *(set(fields) & FILLED_BY_SCANS)})
+        self.edited_fields = sorted({*self.edited_fields, *(set(fields) & (FILLED_BY_SCANS | PARTS))})
 
     def become_default(self) -> None:
         """Make this file the only default of its kind."""
@@ -244,8 +270,8 @@ class ModelFile(ModelCard, GenerationDefaults):
 
     @property
     def control_title(self) -> str:
-        """Name in A1111's ControlNet extension: file name without extension, and an eight-digit hash."""
-        return f"{PurePosixPath(self.path).stem} [{self.legacy_hash or self.sha256[:8]}]"
+        """Name in A1111's ControlNet extension: file name without extension, and an eight-digit hash if it is known."""
+        return control_title(self.path, self.legacy_hash or self.sha256[:8])
 
     @property
     def lora_hash(self) -> str:
@@ -294,6 +320,9 @@ FILLED_BY_SCANS = frozenset(
     }
 )
 
+
+# The same, but by other files of the registry (models_registry.parts).
+PARTS = frozenset({"vae_file", "text_encoder_files"})
 
 FOLDERS: dict[str, str] = {
     Kind.CHECKPOINT: "checkpoints",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from jobs.errors import Refused, Unsupported
-from models_registry.models import CONTEXT_WIDTH, INPAINTING, Family, ModelFile
+from models_registry.models import CONTEXT_WIDTH, INPAINTING, WITHOUT_TEXT, Family, ModelFile
 
 UNETS = (Family.SD15, Family.SD2, Family.SDXL)
 # Their VAEs may be files of their own, which admission finds; their text encoders are not trained.
@@ -21,6 +21,8 @@ def untrainable(checkpoint: ModelFile) -> Iterator[Refused]:
     words = {"name": checkpoint.name, "family": checkpoint.get_family_display()}
     if checkpoint.family not in (*UNETS, *TRANSFORMERS):
         message = _("%(name)s cannot be trained: its family is not supported (%(family)s).")
+    elif checkpoint.metadata.get(WITHOUT_TEXT):
+        message = _("%(name)s cannot be trained: the file has no text encoder.")
     elif checkpoint.without_vae and checkpoint.family not in TRANSFORMERS:
         message = _("%(name)s cannot be trained: the file has no VAE.")
     elif checkpoint.instruct or checkpoint.metadata.get(INPAINTING):

@@ -179,7 +179,7 @@ UNFOLD = {
     "SITE_SYMBOL": "palette",
     "SITE_URL": None,  # no "view site" link: / belongs to a dialect
     "SHOW_LANGUAGES": True,
-    "STYLES": [lambda request: static("console/no_script.css")],
+    "STYLES": [lambda request: static("console/theme.css")],
     "SIDEBAR": {"show_search": True, "navigation": "console.navigation.navigation"},
     "DASHBOARD_CALLBACK": "console.dashboard.views.dashboard",
 }

@@ -49,6 +49,7 @@ from models_registry.models import (
 from .files.bulk import BulkMixin
 from .files.cards import CardsMixin, TagFilter, prepare_cards
 from .files.covers import CoverMixin
+from .files.parts import CheckpointPartsMixin
 from .files.remedies import remedy
 from .intakes import LoadFromUrlMixin
 from .sample_images import SampleMixin, thumbnail_urls
@@ -80,6 +81,7 @@ DEFAULTS = [
     "default_negative_prompt",
     "prompt_prefix",
 ]
+PARTS = ["vae_file", "text_encoder_files"]
 SIZE = {"default_width", "default_height"}
 TRAINING = ["prediction_type", "zero_terminal_snr"]
 SCANNED = ["kind", "family", "path", "size", "whole_hash", "tensors_sha256", "legacy_hash", "metadata"]
@@ -87,6 +89,7 @@ LORA_PARTS = ["left_out", "bundled_embeddings"]
 GROUPS: list[tuple[str | Promise, list[str]]] = [
     (_("Card"), CARD),
     (_("Defaults of requests"), DEFAULTS),
+    (_("VAE and text encoders"), PARTS),
     (_("Training"), TRAINING),
 ]
 STATE = ["trained_by", "expires_at", "missing_since", "present_on", "problem", "created_at", "scanned_at"]
@@ -114,7 +117,7 @@ class ModelFileForm(forms.ModelForm):
         return name
 
 
-class CheckpointForm(ModelFileForm):
+class CheckpointForm(CheckpointPartsMixin, ModelFileForm):
     default_sampler = forms.ChoiceField(
         label=_("Default sampler"),
         required=False,
@@ -344,7 +347,7 @@ class SingleKindAdmin(
 @admin.register(Checkpoint)
 class CheckpointAdmin(SingleKindAdmin):
     form = CheckpointForm
-    fields = [*EDITABLE, *DEFAULTS, *TRAINING, *SCANNED, "without_vae", "instruct", *STATE]
+    fields = [*EDITABLE, *DEFAULTS, *PARTS, *TRAINING, *SCANNED, "without_vae", "instruct", *STATE]
     readonly_fields = [*SingleKindAdmin.readonly_fields, "without_vae", "instruct"]
 
 
@@ -364,7 +367,7 @@ class ModelFileAdmin(SingleKindAdmin):
 
     def get_fields(self, request: HttpRequest, obj: ModelFile | None = None) -> Sequence[Any]:
         fields = super().get_fields(request, obj)
-        return [*fields, *DEFAULTS] if _is_checkpoint(obj) and not is_tenant(request.user) else fields
+        return [*fields, *DEFAULTS, *PARTS] if _is_checkpoint(obj) and not is_tenant(request.user) else fields
 
     def get_form(
         self, request: HttpRequest, obj: ModelFile | None = None, change: bool = False, **kwargs: Any

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from jobs.api_reference.examples.call import CREDENTIALS, TASK, Call, Form, Result, Scheme, Wait
+from jobs.api_reference.dialects import Dialect
 from jobs.api_reference.meanings import meaning_of
 from jobs.api_reference.reference import Context, Endpoint, ErrorRow, FieldRow, FieldTable, Reference
 from jobs.api_reference.refusals import INTERNAL, INVALID, TOO_LARGE, UNAUTHORIZED, UNAVAILABLE, refusal_rows
 
+from . import examples
 from .coercion import Between, Coercion, OneOf
 from .endpoints import ENDPOINTS, Task
+from .request import video_fields
 from .request.editing_fields import EDITING
 from .request.fields import FIELDS, REQUIRED
 from .training.fields import FORMS
@@ -48,6 +50,8 @@ SUMMARIES: dict[Task, str | Promise] = {
     "magic_mix": _("Mix an image with a prompt."),
     "depth2img": _("Change an image and keep its depth."),
     "interior": _("Change the furniture of a room."),
+    "text2video": _("Generate a video of a prompt, by a workflow template."),
+    "img2video": _("Generate a video that begins with an image, by a workflow template."),
     "nsfw_check": _("Check an image for NSFW content."),
     "caption": _("Describe an image by tags."),
 }
@@ -84,7 +88,6 @@ MODELS = {
 
 def reference(context: Context) -> Reference:
     body = {
-        "key": CREDENTIALS,
         "prompt": "a red circle on a blue background",
         "width": "256",
         "height": "256",
@@ -109,15 +112,7 @@ def reference(context: Context) -> Reference:
             ErrorRow(500, "error", INTERNAL),
             ErrorRow(503, "error", UNAVAILABLE),
         ),
-        call=Call(
-            context.base_url,
-            context.key_id,
-            "/api/v3/text2img",
-            body,
-            Scheme.BODY,
-            Result(Form.URL, ("output", 0)),
-            Wait(("status",), ("processing",), f"/api/v3/fetch/{TASK}", {"key": CREDENTIALS}, id_at=("id",)),
-        ),
+        call=examples.call(context, "v3/text2img", body),
     )
 
 
@@ -135,7 +130,7 @@ def _tables() -> Iterator[FieldTable]:
     required = {name for names in REQUIRED.values() for name in names}
     title = _("Fields of all endpoints. Required fields depend on the endpoint: prompt, images and masks.")
     yield FieldTable(title, [KEY, *(_row(name, coerce) for name, coerce in FIELDS.items())])
-    for task, fields in EDITING.items():
+    for task, fields in (EDITING | video_fields.FIELDS).items():
         if fields:
             paths = [f"/api/{path}" for path, endpoint in ENDPOINTS.items() if endpoint.task == task]
             rows = [
@@ -161,3 +156,12 @@ def _type(coerce: Coercion) -> str:
     if isinstance(coerce, Between):
         return _type(coerce.coerce)
     return "string" if isinstance(coerce, OneOf) else TYPES.get(getattr(coerce, "__name__", ""), "integer")
+
+
+DESCRIPTION = Dialect(
+    reference,
+    examples.repeat,
+    examples.express,
+    examples.read,
+    MODELS,
+)

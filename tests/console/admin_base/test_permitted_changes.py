@@ -155,6 +155,8 @@ CHECKPOINT = MODEL_FILE | {
     "default_width",
     "prediction_type",
     "prompt_prefix",
+    "text_encoder_files",
+    "vae_file",
     "zero_terminal_snr",
 }
 STYLE_PRESET = {
@@ -203,6 +205,7 @@ OPERATOR_FIELDS = {
         "WorkflowRule.style",
         "cached_share",
         "cost_factor",
+        "cost_frames",
         "cost_max_seconds",
         "cost_megapixels",
         "cost_per_second",
@@ -211,6 +214,7 @@ OPERATOR_FIELDS = {
         "graph",
         "if_asked",
         "name",
+        "output",
         "purpose",
         "slots",
         "without_slot",

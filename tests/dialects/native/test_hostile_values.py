@@ -16,7 +16,7 @@ from models_registry.models import Family, Kind, ModelFile
 from tests.dialects.native.conftest import PREFIX
 from tests.support.hostile_values import FUZZ, bodies, encoded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 
 def data_uri(color: str) -> str:

@@ -14,6 +14,8 @@ from jobs.models import Backend, InputPicture, Job, Lane, Runner, Training
 from models_registry.models import Family, Kind, ModelFile
 from tests.support.training_jobs import pink_discs
 
+pytestmark = pytest.mark.postgres
+
 FILES = pink_discs(3, side=64)
 URIS = [{"image": base64.b64encode(data).decode(), "caption": "a disc"} for data in FILES]
 ROUTE = "trainings"

@@ -15,7 +15,7 @@ from models_registry.models import Kind
 from tests.dialects.stablediffusionapi.conftest import data_uri, png
 from tests.support.hostile_values import FUZZ, bodies, encoded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 RED = data_uri(png())
 GENERATION = {

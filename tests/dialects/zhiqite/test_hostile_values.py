@@ -16,7 +16,7 @@ from models_registry.models import Kind
 from tests.dialects.zhiqite.conftest import PREFIX, generation_body
 from tests.support.hostile_values import ADETAILER_UNIT, FUZZ, bodies, encoded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 UNIT = {
     "image_link": "",

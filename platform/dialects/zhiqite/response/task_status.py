@@ -108,6 +108,7 @@ def tool(job: Job, base_url: str) -> dict[str, Any]:
         "desc": description(job),
         "outputImageUrl": urls[0] if urls else None,
         "outputImageUrls": urls,
+        **({"outputVideoUrl": urls[0] if urls else None} if job.request.get("video") else {}),
         **findings.fields_of(job, urls),
     }
 
