@@ -127,11 +127,16 @@ def _context(request: HttpRequest, training: Training) -> dict[str, Any]:
 
 def _drawing(training: Training) -> str:
     """Query of the playground that draws with the LoRA."""
-    settings, file = training.job.generation_request.training, training.file
-    prompt = settings.captions()[0] if settings else ""
-    return urlencode(
-        {"source": training.job.source.name, "prompt": prompt, "lora": file.name if file else training.name}
-    )
+    request, file = training.job.generation_request, training.file
+    prompt = request.training.captions()[0] if request.training else ""
+    values = {
+        "source": training.job.source.name,
+        "prompt": prompt,
+        "lora": file.name if file else training.name,
+        "width": request.width,
+        "height": request.height,
+    }
+    return urlencode(values)
 
 
 def _log(request: HttpRequest, training: Training, what: str) -> None:
