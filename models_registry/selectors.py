@@ -42,8 +42,13 @@ def list_for(
 
 
 def _available_files(kind: str, on_runners: bool) -> ModelFileQuerySet:
-    files = ModelFile.objects.filter(kind=kind)
-    return files.on_runners() if on_runners else files.usable()
+    if not on_runners:
+        return ModelFile.objects.filter(kind=kind).usable()
+    # ComfyUI lists a checkpoint without text encoders where its file is: among the diffusion models.
+    transformers = Q(kind=Kind.CHECKPOINT, path__startswith=f"{FOLDERS[Kind.DIFFUSION_MODEL]}/")
+    if kind == Kind.DIFFUSION_MODEL:
+        return ModelFile.objects.filter(Q(kind=kind) | transformers).on_runners()
+    return ModelFile.objects.filter(kind=kind).exclude(transformers).on_runners()
 
 
 def _named_by_clients(kind: str, source: BusinessSource, dialect: str) -> ModelFileQuerySet:
@@ -62,6 +67,14 @@ def names_of_rules(source: BusinessSource, dialect: str) -> list[str]:
         Q(source=None) | Q(source=source), dialect__in=["", dialect], template__enabled=True
     )
     return list(dict.fromkeys(rules.exclude(model="").order_by("model").values_list("model", flat=True)))
+
+
+def leads_to_template(source: BusinessSource, dialect: str, purpose: str) -> bool:
+    """Whether a workflow rule names this purpose for requests of this source and dialect."""
+    rules = WorkflowRule.objects.filter(
+        Q(source=None) | Q(source=source), dialect__in=["", dialect], purpose=purpose, template__enabled=True
+    )
+    return rules.exists()
 
 
 def with_problem(kind: str, source: BusinessSource) -> ModelFileQuerySet:

@@ -362,6 +362,7 @@ class GenerationRequest(StrictModel):
             *(ModelName("face_restorer", part.model) for part in faces),
             *(ModelName("face_detector", part.detector) for part in faces),
             ModelName("nsfw", self.nsfw.model if self.nsfw.policy != "off" else ""),
+            ModelName("tagger", self.training.tagger if self.training else ""),
             *([ModelName(self.analysis.model_kind, self.analysis.model)] if self.analysis else ()),
         ]
         return [name for name in dict.fromkeys(names) if name.name]

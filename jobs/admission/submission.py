@@ -56,6 +56,7 @@ class Submission:
     files: Mapping[ModelName, ModelFile] | None = None
     reproduction: Reproduction | None = None  # to insert with the job
     training: Training | None = None  # of a training: to insert with the job
+    ignored_fields: tuple[str, ...] = ()  # of the request, which the workflow template ignores; for operators
     note: str = ""  # how the request was interpreted, for operators; note of the first transition
 
 

@@ -21,6 +21,7 @@ from models_registry.models import WorkflowRule, WorkflowTemplate
 from models_registry.workflow_templates import OutputType, WithoutSlot
 
 from .submission import Submission
+from .workflow_reasons import why
 
 
 def routed(submission: Submission) -> Submission:
@@ -60,12 +61,9 @@ def _without_ignored(submission: Submission, template: WorkflowTemplate) -> Subm
         request, ignored = without_ignorable(submission.request, template.workflow())
     except ValueError:  # an invalid template, which is refused later
         return submission
-    note = submission.note
-    if ignored and template.without_slot == WithoutSlot.NOTE:
-        values = {"template": template.name, "fields": ", ".join(one.field for one in ignored)}
-        told = _("The workflow %(template)s ignores %(fields)s.") % values
-        note = "; ".join(filter(None, [note, told]))
-    return replace(submission, request=request, note=note)
+    is_noted = template.without_slot == WithoutSlot.NOTE
+    names = tuple(dict.fromkeys(one.field for one in ignored)) if is_noted else ()
+    return replace(submission, request=request, ignored_fields=names)
 
 
 def check(submission: Submission) -> None:
@@ -91,9 +89,9 @@ def every(submission: Submission) -> Iterator[Refused]:
         yield Unsupported(message % {"template": template.name}, field="task")
         return
     yield from labels.refusals(submission.source, submission.request, workflow)
-    for field, why in unsupported_fields(submission.request, workflow):
+    for found in unsupported_fields(submission.request, workflow):
         message = _("%(field)s cannot be drawn by ComfyUI here: %(why)s.")
-        yield Unsupported(message, field=field, words={"why": why})
+        yield Unsupported(message, field=found.field, words={"why": why(found)})
     yield from _nowhere(submission, template)
 
 

@@ -43,13 +43,14 @@ def _work_per_frame(
 ) -> tuple[int, Decimal]:
     steps = template.cost_steps or graph.steps
     pixels = int(template.cost_megapixels * 1_000_000) if template.cost_megapixels else graph.pixels
+    images = 1 if template.cost_megapixels else graph.images
     passes = count_evaluations(request)
     if steps is None and pixels is None:
         evaluations = sum(one.evaluations for one in passes)
-        return evaluations, Decimal(sum(one.evaluations * one.pixels for one in passes))
+        return evaluations, Decimal(sum(one.evaluations * one.pixels for one in passes) * images)
     if steps is None:
         steps = sum(one.evaluations for one in passes)
-    return steps, Decimal(steps * (pixels or passes[0].pixels))
+    return steps, Decimal(steps * (pixels or passes[0].pixels) * images)
 
 
 def settled(

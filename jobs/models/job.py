@@ -272,6 +272,8 @@ class Transition(models.Model):
     from_state = models.CharField(_("from"), max_length=10, blank=True)
     to_state = models.CharField(_("to"), max_length=10, choices=State)
     note = models.CharField(_("note"), max_length=300, blank=True)
+    # Fields of the request that the workflow template has ignored. Null: none.
+    ignored_fields = models.JSONField(null=True, editable=False)
     at = models.DateTimeField(_("at"), default=timezone.now)
 
     class Meta:

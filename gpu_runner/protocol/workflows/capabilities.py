@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -12,7 +12,8 @@ from gpu_runner.protocol.generation_request import GenerationRequest
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.passes import Hires, Inpaint
 
-from . import node_names, prompt_translation
+from . import node_names, prompt_translation, reasons
+from .reasons import UnsupportedField
 from .slots import CONTROLS
 from .template import Workflow
 
@@ -55,16 +56,9 @@ INPAINT_FIELDS = frozenset(
 CONTENTS = ("original", "fill")
 
 
-class UnsupportedField(NamedTuple):
-    """A field and the reason, both safe to show to clients."""
-
-    field: str
-    why: str
-
-
 def unsupported_fields(request: GenerationRequest, workflow: Workflow) -> Iterator[UnsupportedField]:
     """Yield the fields of a request that the template does not support. Fields with their default value are ignored."""
-    slots = workflow.slots.keys()
+    slots, words = workflow.slots.keys(), {"workflow": workflow.name}
     for name in _non_default_fields(request):
         if name == "subseed" and not request.subseed_strength:
             continue  # dialects choose a random subseed, which has no effect at strength 0
@@ -82,17 +76,15 @@ def unsupported_fields(request: GenerationRequest, workflow: Workflow) -> Iterat
             case "video" if workflow.output == "video" and request.video:
                 for part in _non_default_fields(request.video):
                     if f"video.{part}" not in slots:
-                        yield UnsupportedField(
-                            f"video.{part}", f"not supported by the workflow {workflow.name}"
-                        )
+                        yield UnsupportedField(f"video.{part}", reasons.NO_SLOT, words)
             case "video":
-                yield UnsupportedField("video", f"the workflow {workflow.name} makes images")
+                yield UnsupportedField("video", reasons.MAKES_IMAGES, words)
             case "images" if workflow.max_images:
                 yield from _unsupported_count(request, workflow)
             case "hires" if request.hires:
                 yield from _unsupported_in_hires(request.hires, workflow)
             case _:
-                yield UnsupportedField(name, f"not supported by the workflow {workflow.name}")
+                yield UnsupportedField(name, reasons.NO_SLOT, words)
     yield from _missing_parts(request, workflow)
     yield from _unsupported_names(request, workflow)
     yield from _unsupported_prompts(request)
@@ -166,22 +158,23 @@ def _missing_parts(request: GenerationRequest, workflow: Workflow) -> Iterator[U
     }
     for field, is_missing in required.items():
         if is_missing:
-            yield UnsupportedField(field, f"required by the workflow {workflow.name}")
+            yield UnsupportedField(field, reasons.REQUIRED, {"workflow": workflow.name})
 
 
 def _unsupported_count(request: GenerationRequest, workflow: Workflow) -> Iterator[UnsupportedField]:
     count, least, most = len(request.images), workflow.min_images, workflow.max_images
     if not least <= count <= most:
-        allowed = f"{most} images" if least == most else f"{least} to {most} images"
-        yield UnsupportedField("images", f"the workflow {workflow.name} takes {allowed} (got {count})")
+        allowed = str(most) if least == most else f"{least}-{most}"
+        words = {"workflow": workflow.name, "allowed": allowed, "count": count}
+        yield UnsupportedField("images", reasons.IMAGE_COUNT, words)
 
 
 def _unsupported_in_inpaint(inpaint: Inpaint) -> Iterator[UnsupportedField]:
     for name in _non_default_fields(inpaint):
         if name not in INPAINT_FIELDS:
-            yield UnsupportedField(f"inpaint.{name}", "not supported on ComfyUI runners")
+            yield UnsupportedField(f"inpaint.{name}", reasons.NOT_ON_COMFYUI)
     if inpaint.content not in CONTENTS:
-        yield UnsupportedField("inpaint.content", _unsupported_content(inpaint.content))
+        yield _unsupported_content("inpaint.content", inpaint.content)
 
 
 def _unsupported_in_change_background(request: GenerationRequest) -> Iterator[UnsupportedField]:
@@ -189,16 +182,14 @@ def _unsupported_in_change_background(request: GenerationRequest) -> Iterator[Un
     assert part is not None
     if part.mask is None and part.cut_out_by != "transparency":
         model = "text detector" if part.cut_out_by == "letters" else "matting model"
-        yield UnsupportedField(
-            "change_background.mask", f"required on ComfyUI runners, which have no {model}"
-        )
+        yield UnsupportedField("change_background.mask", reasons.NO_MODEL_FOR_MASK, {"model": model})
     contents = ("neutral", *CONTENTS)
     if part.content not in contents:
-        yield UnsupportedField("change_background.content", _unsupported_content(part.content, contents))
+        yield _unsupported_content("change_background.content", part.content, contents)
 
 
-def _unsupported_content(content: str, contents: tuple[str, ...] = CONTENTS) -> str:
-    return f"must be {' or '.join(contents)} on ComfyUI runners (got {content})"
+def _unsupported_content(field: str, content: str, contents: tuple[str, ...] = CONTENTS) -> UnsupportedField:
+    return UnsupportedField(field, reasons.NOT_ALLOWED, {"allowed": " / ".join(contents), "got": content})
 
 
 def _unsupported_in_hires(hires: Hires, workflow: Workflow) -> Iterator[UnsupportedField]:
@@ -206,13 +197,15 @@ def _unsupported_in_hires(hires: Hires, workflow: Workflow) -> Iterator[Unsuppor
     for name in ("width", "height", "upscaler", *_non_default_fields(hires)):
         field = f"hires.{name}"
         if name != "scale" and field not in slots:
-            yield UnsupportedField(field, f"not supported by the workflow {workflow.name}")
+            yield UnsupportedField(field, reasons.NO_SLOT, {"workflow": workflow.name})
     wants_file = bool(upscaler_catalog.file_of(hires.upscaler))
     if takes_upscaler_file(workflow) != wants_file or not (
         wants_file or hires.upscaler in node_names.LATENT_METHODS
     ):
         yield UnsupportedField(
-            "hires.upscaler", f"{hires.upscaler} is not supported by the workflow {workflow.name}"
+            "hires.upscaler",
+            reasons.NAME_NOT_OF_WORKFLOW,
+            {"name": hires.upscaler, "workflow": workflow.name},
         )
 
 
@@ -228,11 +221,9 @@ def _unsupported_names(request: GenerationRequest, workflow: Workflow) -> Iterat
     for prefix, each in passes:
         sampler, scheduler = each.sampler or request.sampler, each.scheduler or request.scheduler
         if prefix + "sampler" in workflow.slots and sampler not in node_names.SAMPLERS:
-            yield UnsupportedField(prefix + "sampler", f"ComfyUI has no equivalent of the sampler {sampler}")
+            yield UnsupportedField(prefix + "sampler", reasons.NO_SAMPLER, {"name": sampler})
         elif prefix + "scheduler" in workflow.slots and node_names.scheduler(sampler, scheduler) is None:
-            yield UnsupportedField(
-                prefix + "scheduler", f"ComfyUI has no equivalent of the scheduler {scheduler}"
-            )
+            yield UnsupportedField(prefix + "scheduler", reasons.NO_SCHEDULER, {"name": scheduler})
 
 
 def _unsupported_prompts(request: GenerationRequest) -> Iterator[UnsupportedField]:
@@ -243,14 +234,14 @@ def _unsupported_prompts(request: GenerationRequest) -> Iterator[UnsupportedFiel
         try:
             translate(text, request.num_inference_steps)
         except prompt_translation.UntranslatablePrompt as error:
-            yield UnsupportedField(field, f"ComfyUI's prompt syntax does not support {error}")
+            yield UnsupportedField(field, reasons.PROMPT_SYNTAX, {"what": error})
 
 
 def _unsupported_in_unit(unit: ControlUnit) -> Iterator[UnsupportedField]:
     for name in _non_default_fields(unit):
         if name not in UNIT_FIELDS:
-            yield UnsupportedField(f"controls.{name}", "not supported on ComfyUI runners")
+            yield UnsupportedField(f"controls.{name}", reasons.NOT_ON_COMFYUI)
     if not unit.model:
-        yield UnsupportedField("controls.model", "required on ComfyUI runners")
+        yield UnsupportedField("controls.model", reasons.REQUIRED_ON_COMFYUI)
     if unit.module not in node_names.LOCAL_MODULES and unit.module not in node_names.MODULE_NODES:
-        yield UnsupportedField("controls.module", f"{unit.module} is not supported on ComfyUI runners")
+        yield UnsupportedField("controls.module", reasons.NAME_NOT_ON_COMFYUI, {"name": unit.module})

@@ -8,22 +8,39 @@ from typing import Any, NamedTuple
 from .template import Workflow, is_link
 
 MAX_LINKS = 8  # to follow from a sampler to the number of its steps
+BATCH_INPUTS = ("batch_size", "amount")
 STEP_INPUTS = ("steps", "value", "int", "number")
 FRAMES_INPUTS = ("length", "num_frames", "video_frames", "frames")
 FPS_INPUTS = ("fps", "frame_rate")
 
 
 class GraphWork(NamedTuple):
-    """Steps and pixels of one image. None: those of the request. ``frames``: of a video, those of the graph."""
+    """Steps and pixels of one image, images of one prompt, and frames of a video. None: those of the request."""
 
     steps: int | None
     pixels: int | None
+    images: int = 1
     frames: int = 1
 
 
 def work_of(workflow: Workflow, filled: Container[str]) -> GraphWork:
     """Return the work per image, read from the constants of the graph where the request fills in no slot."""
-    return GraphWork(_steps(workflow, filled), _pixels(workflow, filled), _frames(workflow))
+    return GraphWork(
+        _steps(workflow, filled), _pixels(workflow, filled), _images(workflow), _frames(workflow)
+    )
+
+
+def _images(workflow: Workflow) -> int:
+    """Images that the graph draws for each that is requested: the batch of its latent, unless a slot fills it in."""
+    if "batch_size" in workflow.slots:
+        return 1
+    sizes = [
+        size
+        for node in workflow.graph.values()
+        for name in BATCH_INPUTS
+        if "Latent" in node.class_type and type(size := node.inputs.get(name)) is int
+    ]
+    return max(1, *sizes) if sizes else 1
 
 
 def _steps(workflow: Workflow, filled: Container[str]) -> int | None:

@@ -283,15 +283,29 @@ class Models(NativeView):
 
 
 class Samplers(NativeView):
-    @operation("listSamplers", {200: SamplerList}, tags=["lists"])
+    @operation(
+        "listSamplers",
+        {200: SamplerList},
+        problems=(422,),
+        parameters=parameters(listings.MenuQuery),
+        tags=["lists"],
+    )
     def get(self, request: Request) -> Response:
-        return json_response(listings.samplers())
+        query = read_query(listings.MenuQuery, request)
+        return json_response(listings.samplers(listings.family_of_menu(self.key.source, query)))
 
 
 class Schedulers(NativeView):
-    @operation("listSchedulers", {200: SchedulerList}, tags=["lists"])
+    @operation(
+        "listSchedulers",
+        {200: SchedulerList},
+        problems=(422,),
+        parameters=parameters(listings.MenuQuery),
+        tags=["lists"],
+    )
     def get(self, request: Request) -> Response:
-        return json_response(listings.schedulers())
+        query = read_query(listings.MenuQuery, request)
+        return json_response(listings.schedulers(listings.family_of_menu(self.key.source, query)))
 
 
 class Usage(NativeView):

@@ -70,6 +70,7 @@ SOURCE_LIMITS = {
     "images_per_month",
     "keep_inputs_days",
     "keep_jobs_days",
+    "keep_trained_models_days",
     "keep_pictures_days",
     "keyless_networks",
     "label_corner",
@@ -154,6 +155,8 @@ CHECKPOINT = MODEL_FILE | {
     "default_width",
     "prediction_type",
     "prompt_prefix",
+    "text_encoder_files",
+    "vae_file",
     "zero_terminal_snr",
 }
 STYLE_PRESET = {
@@ -436,6 +439,7 @@ ASKED = {
     "keep_pictures_days": "3650",
     "keep_inputs_days": "3650",
     "keep_jobs_days": "3650",
+    "keep_trained_models_days": "3650",
     "enabled": "on",
     "name": "mine",
     "title": "Mine",

@@ -40,10 +40,10 @@ SERVED = {
     "sd prompts优化": "tool/prompts/optimize",
     "提示词扩写优化": "tool/prompts/expandOptimize",
     "翻译": "tool/translate",
+    "提交训练任务": "modelTraining/submitTraining/Job",
+    "训练结果回调": "modelTraining/queryTraining/Job",
 }
 REFUSED = {
-    "提交训练任务": ("modelTraining/submitTraining/Job", "model training is not supported"),
-    "训练结果回调": ("modelTraining/queryTraining/Job", "model training is not supported"),
     "个性化写真": ("tool/instantID", "forbid commercial use"),
     "高级换脸": ("tool/v2/roop", "forbid commercial use"),
     "超级换脸 faceFusion": ("tool/face/fusion", "forbid commercial use"),

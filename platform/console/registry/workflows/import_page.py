@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
@@ -35,6 +36,10 @@ EXPORT = gettext_lazy("In ComfyUI, use the menu item Workflow, Export (API), and
 
 
 class ImportForm(ActionForm):
+    class Media:
+        css: ClassVar = {"all": ["console/workflow_graph.css"]}
+        js = (Script("console/file_drop.js", defer=True),)
+
     name = forms.CharField(label=gettext_lazy("name"), max_length=100, widget=UnfoldAdminTextInputWidget)
     file = forms.FileField(
         label=gettext_lazy("file"),

@@ -123,7 +123,8 @@ def _request(
     defaults = of_checkpoint(checkpoint, key.source, key)
     given: dict[str, Any] = {
         **defaults.fields(SIZE),
-        "checkpoint": checkpoint.name,
+        # The name of a workflow rule has chosen a template, and no checkpoint.
+        "checkpoint": "" if fields.model in names_of_rules(key.source, DIALECT) else checkpoint.name,
         "prompt": defaults.prefixed(fields.prompt),
         "num_inference_steps": defaults.steps or defaults.limited(STEPS),
         "num_images": fields.num_images,

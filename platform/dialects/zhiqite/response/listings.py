@@ -66,13 +66,9 @@ class Loras(Query):
     sdLoraName: Name = ""
 
     def row(self, file: ModelFile) -> Row:
-        name = _file_name(file)
         return {
             "id": file.pk,
-            "sdLoraName": file.name,
-            "sdLoraFileName": name,
-            "sdLoraFileSimplifyName": PurePosixPath(name).stem,
-            "modelTriggerWords": file.trigger_words,
+            **lora_names(file),
             **_base(file),
             **_common(file, "LORA"),
             **COVER_IMAGE,
@@ -116,6 +112,17 @@ LISTS: dict[str, type[Query]] = {
     "queryVaeList": Vaes,
     "queryEmbeddingList": Embeddings,
 }
+
+
+def lora_names(file: ModelFile) -> Row:
+    """Names of a LoRA, and the words that call what it has learned."""
+    name = _file_name(file)
+    return {
+        "sdLoraName": file.name,
+        "sdLoraFileName": name,
+        "sdLoraFileSimplifyName": PurePosixPath(name).stem,
+        "modelTriggerWords": file.trigger_words,
+    }
 
 
 def _file_name(file: ModelFile) -> str:

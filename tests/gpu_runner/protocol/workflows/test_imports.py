@@ -6,11 +6,12 @@ import json
 import pytest
 
 from console.registry.workflows import import_notes
-from gpu_runner.protocol.workflows import slots
+from gpu_runner.protocol.workflows import reasons, slots
 from gpu_runner.protocol.workflows.imports import notes
 from gpu_runner.protocol.workflows.imports.documents import NoWorkflow, read_document
 from gpu_runner.protocol.workflows.imports.editor_format import NotConvertible, converted
 from gpu_runner.protocol.workflows.imports.slot_proposal import proposed
+from jobs.admission import workflow_reasons
 from tests.support.template_exports import EXPORTS, SD15, node
 
 EXPECTED = {
@@ -80,8 +81,9 @@ def test_further_nodes_that_save_are_extras():
     )
 
 
-def test_every_note_of_an_import_is_marked_for_translation():
+def test_every_note_and_reason_is_marked_for_translation():
     assert set(import_notes.MESSAGES) == set(notes.MESSAGES)
+    assert set(workflow_reasons.MESSAGES) == set(reasons.MESSAGES)
 
 
 NODES = {

@@ -17,7 +17,6 @@ NO_VIDEO = _(
     "no videos are made here; an operator can add a workflow template for ComfyUI whose output is a video, and a rule"
 )
 AUDIO = _("this server processes images only, no audio")
-TRAINING = _("model training is not supported; add the model files to the registry")
 REFUSED = {
     "roop": FACE_SWAP,
     "v2/roop": FACE_SWAP,
@@ -25,9 +24,8 @@ REFUSED = {
     "instantID": FACE_IDENTITY,
     "hair/change": HAIR,
 }
-# Below saas/: a path of the menu, or a prefix of further ones, and the reason. [R] except the submission of trainings.
+# Below saas/: a path of the menu, or a prefix of further ones, and the reason. [R]
 REFUSED_AREAS = {
     "video": VIDEO,  # watermark/add, rembg, resize, enlarge, interpolate, convert
     "audio": AUDIO,  # separate, text2music, tts, lyrics
-    "modelTraining": TRAINING,
 }
