@@ -1,6 +1,6 @@
 PYTHON ?= python3
 VENV = .venv/bin/
-PYTEST = $(VENV)python -m pytest -n logical --maxprocesses 4 --dist loadfile
+PYTEST = $(VENV)python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 PREFLIGHT = $(PYTHON) platform/quickstart/bootstrap.py
 
 .PHONY: run test unit chaos lint format bench demo-models tour locks messages
@@ -11,12 +11,13 @@ run:  ## start everything and show a first picture
 .venv-dev:
 	@$(PREFLIGHT) venv locks/dev.txt
 
-test: .venv-dev lint  ## all tests, on SQLite and on a real PostgreSQL
+test: .venv-dev lint  ## all tests on SQLite, and those with SQL of their own on a real PostgreSQL
 	$(PYTEST)
-	$(VENV)python tests/support/postgres.py $(PYTEST) --only-database tests/jobs tests/access tests/dialects
+	$(VENV)python -m tests.support.postgres $(PYTEST) -m "database and postgres and not processes" \
+		tests/access tests/jobs tests/models_registry tests/dialects tests/console
 
-unit: .venv-dev  ## the quick part, in about a minute
-	$(PYTEST) -m "not slow and not demo and not processes and not browser"
+unit: .venv-dev  ## the quick part, without a database, in about a minute
+	$(PYTEST) -m "not slow and not demo and not processes and not browser and not database"
 
 chaos: .venv-dev  ## many random kills under load, on SQLite and PostgreSQL; CHAOS_KILLS and CHAOS_SEED choose them
 	CHAOS_KILLS=$${CHAOS_KILLS:-100} $(VENV)python -m pytest tests/e2e/test_chaos.py tests/e2e/test_killed_processes.py \
@@ -48,9 +49,13 @@ demo-models: .venv-dev  ## train the demo models again; the longest part resumes
 	$(VENV)python -m demo.train_controlnet
 	$(VENV)python -m demo.train_upscaler
 
-tour: .venv-dev  ## the screenshots of docs/tour.md, of a platform that runs (needs Chromium)
+SCREENSHOTS = var/screenshots
+
+tour: .venv-dev  ## the screenshots of docs/tour.md, of a platform that runs (needs Chromium, and fonts-noto-cjk)
+	SCREENSHOTS=$(SCREENSHOTS) REQUIRE_BROWSER=1 $(VENV)python -m pytest tests/browser
 	rm -f docs/tour/*.webp
-	TOUR_DIR=docs/tour REQUIRE_BROWSER=1 $(VENV)python -m pytest tests/browser
+	for image in $$(grep -o 'tour/[a-z0-9-]*\.webp' docs/tour.md); do \
+		cp "$(SCREENSHOTS)/$${image#tour/}" docs/tour/ || exit 1; done
 
 messages: .venv-dev  ## translations (needs gettext)
 	SECRET_KEY=messages RUNNER_TOKEN=messages $(VENV)python manage.py makemessages -l zh_Hans --no-location \

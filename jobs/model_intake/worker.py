@@ -149,7 +149,8 @@ def _load(intake: ModelIntake) -> ModelFile:
         return done
     part = download(intake, _Progress(intake))
     try:
-        _renew(intake, INSTALL_LEASE)
+        size = part.file.stat().st_size
+        _renew(intake, INSTALL_LEASE, received_bytes=size, total_bytes=size)
         return installation.install(intake, part)
     finally:
         part.file.unlink(missing_ok=True)

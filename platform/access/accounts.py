@@ -54,7 +54,7 @@ class Posting(models.Model):
         indexes = [models.Index(fields=["source", "kind", "day"], name="posting_by_day")]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.amount}"
+        return f"{self.get_kind_display()} {self.amount}"
 
 
 class Account(models.Model):

@@ -49,7 +49,7 @@ class AuditEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.username} {self.kind} {self.page} {self.object_id}"
+        return f"{self.username} {self.get_kind_display()} {self.page} {self.object_id}"
 
 
 class HourlyFigures(models.Model):

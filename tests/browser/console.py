@@ -7,14 +7,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 NETWORK_IDLE_MS = 15_000
+MAX_LOSSLESS_BYTES = 60_000
+SERIOUS = {"serious", "critical"}  # impacts, in the words of axe
 
 
 class Console:
-    def __init__(self, page: Page, base_url: str, screenshots: Path) -> None:
+    def __init__(self, page: Page, base_url: str, screenshots: Path | None) -> None:
         self.page = page
         self.base_url = base_url
         self.screenshots = screenshots
@@ -58,10 +61,33 @@ class Console:
     def expect_text(self, text: str) -> None:
         expect(self.page.get_by_text(text).first).to_be_visible()
 
+    @property
+    def width(self) -> int:
+        """Width of the page's content in pixels; more than the window's if the page scrolls horizontally."""
+        return int(self.page.evaluate("document.scrollingElement.scrollWidth"))
+
     def screenshot(self, name: str, wait_for_images: bool = True) -> None:
+        if self.screenshots is None:
+            return
         if wait_for_images:
             # Only improves the screenshot; Chromium sometimes never reports network idle.
             with suppress(TimeoutError):
                 self.page.wait_for_load_state("networkidle", timeout=NETWORK_IDLE_MS)
         image = Image.open(io.BytesIO(self.page.screenshot(animations="disabled"))).convert("RGB")
-        image.save(self.screenshots / f"{name}.webp", lossless=True, method=6)
+        path = self.screenshots / f"{name}.webp"
+        image.save(path, lossless=True, method=6)
+        if path.stat().st_size > MAX_LOSSLESS_BYTES:  # images on the page
+            lossy = io.BytesIO()
+            image.save(lossy, "WEBP", quality=80, method=6)
+            path.write_bytes(min(lossy.getvalue(), path.read_bytes(), key=len))
+
+
+def violations_on(console: Console) -> list[str]:
+    """Serious violations of accessibility rules on the shown page, as axe finds them."""
+    violations: list[dict[str, Any]] = Axe().run(console.page).response["violations"]
+    return [
+        f"{each['id']}: {node['target'][0]}: {node['html'][:120]}"
+        for each in violations
+        if each["impact"] in SERIOUS
+        for node in each["nodes"]
+    ]

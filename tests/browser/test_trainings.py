@@ -62,5 +62,6 @@ def test_dropped_images_become_a_lora_with_a_loss_chart(console: Console) -> Non
     expect(page.get_by_role("heading", name="zorb: succeeded")).to_be_visible(timeout=1000 * TRAINING_S)
     expect(page.locator("svg polyline")).to_be_visible()
     expect(page.get_by_alt_text("Grid of samples")).to_be_visible()
+    console.screenshot("training")
     page.get_by_role("link", name="zorb", exact=True).click()
     expect(page.get_by_text("zorb").first).to_be_visible()

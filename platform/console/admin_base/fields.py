@@ -35,6 +35,8 @@ class IndentedJSONField(forms.JSONField):
     """JSON that is shown indented, in letters of one width, in its own alphabet."""
 
     def prepare_value(self, value: Any) -> Any:
+        if value is None:
+            return ""
         if isinstance(value, InvalidJSONInput):
             return value
         return json.dumps(value, indent=2, ensure_ascii=False, cls=self.encoder)

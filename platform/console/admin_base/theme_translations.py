@@ -1,10 +1,11 @@
-"""Strings of the unfold theme that neither unfold nor Django translates, listed so that makemessages finds them."""
+"""Strings of other packages that those do not translate, or translate otherwise, listed so that makemessages finds them."""
 
 from __future__ import annotations
 
 from django.utils.translation import gettext_noop as _
 from django.utils.translation import ngettext_lazy
 
+# Of the unfold theme.
 STRINGS = (
     _("Add new item"),
     _("Add row"),
@@ -67,3 +68,45 @@ RESULTS_FOUND = ngettext_lazy(
     "\n                Found %(counter)s results in %(time)s seconds\n            ",
     "counter",
 )
+# Of django-q2's pages.
+BACKGROUND_TASKS = (
+    _("32-character task identifier."),
+    _("Arguments"),
+    _("Attempt count"),
+    _("Cluster"),
+    _("Cluster key"),
+    _("Dotted import path to the callable, e.g. myapp.tasks.job."),
+    _("e.g. module.tasks.function"),
+    _("e.g. module.tasks.result_function"),
+    _("False if the task raised an exception or timed out."),
+    _("Function"),
+    _("Group"),
+    _("Hook"),
+    _("How many times execution was attempted."),
+    _("How often this task should be enqueued."),
+    _("Id of the last task spawned from this schedule (read-only)."),
+    _("Intended date kwarg"),
+    _("Keyword arguments"),
+    _("Last task id"),
+    _("last_run"),
+    _("Name of kwarg to pass intended schedule date"),
+    _("Name of the cluster that executed this task."),
+    _("Name of the target cluster"),
+    _("Optional dotted path to a callback that receives the task result."),
+    _("Optional group id to aggregate related tasks."),
+    _("Optional human-readable name for lookup and display."),
+    _("Optional label to identify this schedule in the admin."),
+    _("Pickled keyword arguments (dict)."),
+    _("Pickled positional arguments (tuple)."),
+    _("Pickled return value or error payload."),
+    _("Short result"),
+    _("Started at"),
+    _("Stopped at"),
+    _("Task id"),
+    _("Time Taken"),
+    _("When the worker finished (success or failure)."),
+    _("When the worker started executing the task."),
+    _("When this schedule runs next (stored in UTC)."),
+)
+# Groups of Django are the roles of the console.
+ROLES = (_("group"), _("groups"))

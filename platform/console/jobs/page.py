@@ -10,6 +10,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from access.models import Posting
 from access.prompt_modes import PromptMode
@@ -37,6 +38,21 @@ class TimelineEntry:
     @property
     def label(self) -> str:
         return str(State(self.transition.to_state).label)
+
+    @property
+    def note(self) -> str:
+        return "; ".join(filter(None, [self.transition.note, self._ignored]))
+
+    @property
+    def _ignored(self) -> str:
+        if not self.transition.ignored_fields:
+            return ""
+        job = self.transition.job
+        values = {
+            "template": job.workflow.name if job.workflow else "",
+            "fields": ", ".join(self.transition.ignored_fields),
+        }
+        return _("The workflow %(template)s ignores %(fields)s.") % values
 
 
 def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, Any]:

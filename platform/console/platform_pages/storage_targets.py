@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from console.admin_base.base import ConsoleAdmin
 from jobs.models.storage_target import StorageTarget, storage_choices
@@ -16,7 +17,10 @@ class StorageTargetForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         help_text = self.fields["storage"].help_text
         self.fields["storage"] = forms.ChoiceField(
-            choices=storage_choices(), label=self.fields["storage"].label, help_text=help_text
+            choices=storage_choices(),
+            label=self.fields["storage"].label,
+            help_text=help_text,
+            widget=UnfoldAdminSelectWidget,
         )
 
 
@@ -26,4 +30,4 @@ class StorageTargetAdmin(ConsoleAdmin):
     list_display = ["channel", "visibility", "enabled", "storage", "folder", "public_host"]
     list_filter = ["enabled", "visibility", "allowed_sources"]
     search_fields = ["channel"]
-    filter_horizontal = ["allowed_sources"]
+    autocomplete_fields = ["allowed_sources"]

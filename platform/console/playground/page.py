@@ -11,6 +11,8 @@ from access.prompt_modes import PromptMode
 from console.admin_base.last_source import first_source
 from jobs.api_reference.examples.languages import LANGUAGES
 from jobs.text_model import client as text_model
+from models_registry.models import WorkflowTemplate
+from models_registry.workflow_templates import OutputType
 
 from .sources import usable_sources
 from .texts import axes, texts
@@ -27,5 +29,6 @@ def page(request: HttpRequest) -> HttpResponse:
         "languages": LANGUAGES,
         "texts": texts(),
         "axes": axes(),
+        "has_videos": WorkflowTemplate.objects.filter(enabled=True, output=OutputType.VIDEO).exists(),
     }
     return render(request, "admin/playground/page.html", context)

@@ -9,6 +9,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -121,7 +123,7 @@ class ModelIntakeAdmin(ReadOnly, ConsoleAdmin):
         "received",
         "reason",
         "created_at",
-        "finished_at",
+        "finished",
     ]
     list_filter = ["state", "dialect", "source"]
     list_select_related = ["source"]
@@ -159,7 +161,7 @@ class ModelIntakeAdmin(ReadOnly, ConsoleAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         newest = self.get_queryset(request).order_by("-created_at")[:MAX_LIVE]
-        cells = (self.badge, self.received, self.reason)
+        cells = (self.badge, self.received, self.reason, self.finished)
         return HttpResponse("".join(cell(intake) for intake in newest for cell in cells))
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
@@ -201,6 +203,12 @@ class ModelIntakeAdmin(ReadOnly, ConsoleAdmin):
             bar = '<span class="at-bar" aria-hidden="true"><span style="width: {}%"></span></span> '
             share = format_html(bar, percent)
         return format_html('<span id="intake-{}-received">{}{}</span>', intake.pk, share, text)
+
+    @admin.display(description=gettext_lazy("finished"), ordering="finished_at")
+    def finished(self, intake: ModelIntake) -> SafeString:
+        time = intake.finished_at
+        text = date_format(timezone.localtime(time), "DATETIME_FORMAT") if time else "–"
+        return format_html('<span id="intake-{}-finished">{}</span>', intake.pk, text)
 
     @admin.display(description=gettext_lazy("model file"))
     def model_file(self, intake: ModelIntake) -> SafeString | str:

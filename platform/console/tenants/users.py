@@ -16,7 +16,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from access.models import Membership
 from console.admin_base.base import HiddenFromTenants, TenantRestrictions
-from console.admin_base.fields import LabeledInline
+from console.admin_base.fields import LabeledAutocomplete, LabeledInline
 
 User = get_user_model()
 admin.site.unregister(User)
@@ -31,13 +31,15 @@ class MembershipInline(TenantRestrictions, LabeledInline):
 
 
 @admin.register(User)
-class UserAdmin(HiddenFromTenants, DjangoUserAdmin, ModelAdmin):
+class UserAdmin(HiddenFromTenants, DjangoUserAdmin, LabeledAutocomplete):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     inlines = [MembershipInline]
     list_display = ["username", "email", "is_active", "is_staff", "last_login"]
     list_filter = ["is_staff", "is_active", "groups"]
+    filter_horizontal = ["user_permissions"]
+    autocomplete_fields = ["groups"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Hides superusers from other users, who could otherwise take over such an account."""
@@ -63,4 +65,4 @@ class UserAdmin(HiddenFromTenants, DjangoUserAdmin, ModelAdmin):
 
 @admin.register(Group)
 class GroupAdmin(HiddenFromTenants, DjangoGroupAdmin, ModelAdmin):
-    pass
+    list_display = ["name"]

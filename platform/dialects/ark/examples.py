@@ -28,8 +28,10 @@ def call(context: Context | JobContext, body: dict[str, Any], result: Result | N
 def repeat(context: JobContext) -> Call:
     """The call that repeats the request of a job."""
     body = context.job.received | {"seed": context.request.seed}
-    if context.request.init_images:
-        body["image"] = context.image_url(context.request.init_images[0])
+    images = context.request.init_images or context.request.images
+    urls = [context.image_url(image) for image in images]
+    if urls:
+        body["image"] = urls[0] if len(urls) == 1 else urls
     return call(context, body, None)
 
 

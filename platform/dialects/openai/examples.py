@@ -33,8 +33,9 @@ def repeat(context: JobContext) -> Call:
     """The call that repeats the request of a job."""
     request, received = context.request, context.job.received
     body = {name: value for name, value in received.items() if name != STORED_WITH_IT}
-    if request.init_images:
-        body["image"] = context.image_url(request.init_images[0])
+    urls = [context.image_url(image) for image in request.init_images or request.images]
+    if urls:
+        body["image"] = urls[0] if len(urls) == 1 else urls
     if request.inpaint:
         body["mask"] = context.image_url(request.inpaint.mask)
     body["seed"] = request.seed

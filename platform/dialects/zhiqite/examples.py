@@ -21,6 +21,7 @@ from jobs.api_reference.expressions import (
 )
 from jobs.api_reference.job_calls import JobContext
 from jobs.api_reference.reference import Context
+from jobs.models import Backend
 
 from .authentication import KEY_ID, SECRET
 from .errors import WireError
@@ -60,7 +61,10 @@ def repeat(context: JobContext) -> Call:
     job = context.job
     body = {name: value for name, value in job.received.items() if name != CALLBACK}
     new_id = f"again-{job.pk}"
-    if job.operation.startswith(TOOL):
+    if job.backend == Backend.TRAINING:
+        path, has_seed = job.operation, True
+        body["taskId"] = new_id
+    elif job.operation.startswith(TOOL):
         # A workflow template may have no place for a seed; then the request has none.
         known_seed = "seed" in body or context.request.seed != 0
         path, has_seed = job.operation, TOOLS[job.operation.removeprefix(TOOL)].has_seed and known_seed

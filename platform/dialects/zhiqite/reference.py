@@ -14,6 +14,9 @@ from .examples import ROOT
 from .request import submission_v3
 from .request.fields_v2 import GenerationV2
 from .request.tools.catalog import TOOLS
+from .training.fields import SubmitTraining
+from .training.submission import OPERATION
+from .training.urls import QUERY
 
 ENDPOINTS = (
     Endpoint("POST", f"{ROOT}/sd/v2/text2image", _("Generate images of a prompt.")),
@@ -29,6 +32,8 @@ ENDPOINTS = (
     Endpoint("POST", f"{ROOT}/sd/v2/queryModelList", _("Checkpoints that the source may use.")),
     Endpoint("POST", f"{ROOT}/sd/v2/queryLoraList", _("LoRAs that the source may use.")),
     *(Endpoint("POST", f"{ROOT}/tool/{name}", _("Tool for an image.")) for name in TOOLS),
+    Endpoint("POST", f"{ROOT}/{OPERATION}", _("Train a LoRA that only this source can use.")),
+    Endpoint("POST", f"{ROOT}/{QUERY}", _("State of a training, and the names of its LoRA.")),
 )
 
 # How a request names a model file, by its kind.
@@ -52,6 +57,7 @@ def reference(context: Context) -> Reference:
     tables = [FieldTable("v2, inpaint", rows_of(GenerationV2))]
     tables += [FieldTable(name, rows_of(model)) for name, model in submission_v3.BODIES.items()]
     tables += [FieldTable(f"tool/{name}", rows_of(tool)) for name, tool in TOOLS.items()]
+    tables.append(FieldTable(OPERATION, rows_of(SubmitTraining)))
     return Reference(
         title="Zhiqite",
         summary=_("Tasks are submitted with an id that the client chooses, and queried by it."),

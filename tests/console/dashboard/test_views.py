@@ -17,6 +17,8 @@ from jobs.models import Job, Runner, State
 from jobs.scheduling.replaced_processes import BACKGROUND
 from telemetry.models import Mark
 
+pytestmark = pytest.mark.postgres
+
 LIVE = "/admin/dashboard/live/"
 
 

@@ -105,6 +105,7 @@ def test_errors_of_openai_are_those_that_it_sends():
 HOSTILE = 'a"b\'c`$(touch x)${HOME}\\n"""%s'  # a name of a model file
 
 
+@pytest.mark.slow
 def test_names_cannot_leave_their_literal_in_a_shell(tmp_path):
     [curl] = [language for language in LANGUAGES if language.key == "curl"]
     script = "curl() { cat; exit; }\n" + curl.render(built("ark", checkpoint=HOSTILE).call)
@@ -124,3 +125,14 @@ def test_names_cannot_leave_their_literal_in_programs():
     assert HOSTILE in constants
     assert json.dumps(HOSTILE) in texts["javascript"]
     assert json.dumps(HOSTILE).replace("\\", "\\\\") in texts["java"]
+
+
+def test_trainings_of_stablediffusionapi_are_listed_with_their_fields():
+    known = built("stablediffusionapi")
+    paths = {endpoint.path for endpoint in known.endpoints}
+    assert {"/api/v3/lora_fine_tune", "/api/v3/finetune_list", "/api/v3/cancel_training/{id}"} <= paths
+    (table,) = [table for table in known.tables if table.title == "/api/v3/fine_tune_v2"]
+    rows = {row.name: row for row in table.rows}
+    assert rows["images"].required
+    assert rows["images"].type == "array of string"
+    assert (rows["steps_unet"].type, rows["steps_unet"].allowed) == ("integer", "≥ 1, ≤ 2000")

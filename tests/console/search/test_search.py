@@ -5,7 +5,7 @@ import pytest
 from access.models import AccessKey
 from jobs.admission.admit import admit
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 
 def found(client, term: str) -> str:

@@ -100,13 +100,13 @@ def submission_of(key: AccessKey, body: dict[str, Any], base_url: str) -> Submis
     """The submission of a body. Raises Problem, Refused or pydantic's ValidationError."""
     inline = InlineImages()
     job = JobRequest.model_validate(inline.extract(body))
-    defaults = defaults_of(job.checkpoint, key.source, key) if job.denoises else NO_DEFAULTS
+    defaults = defaults_of(job.checkpoint, key.source, key, dialect=DIALECT) if job.denoises else NO_DEFAULTS
     return Submission(
         source=key.source,
         key=key,
         dialect=DIALECT,
         operation=job.task,
-        request=with_tagged_loras(job.generation_request(defaults), key.source),
+        request=with_tagged_loras(job.generation_request(defaults), key.source, dialect=DIALECT),
         received=job.model_dump(mode="json", exclude_unset=True),
         input_files=inline.files,
         lane=LANES[job.lane],
