@@ -14,6 +14,7 @@ from access.prompt_modes import PromptMode
 from gpu_runner.protocol import GenerationRequest, InputImage
 from gpu_runner.protocol.request_parts.passes import Inpaint
 from gpu_runner.protocol.request_parts.video import Video
+from gpu_runner.protocol.workflows.slots import IMAGES
 from jobs.admission.admit import admit
 from jobs.admission.submission import Submission, random_seed
 from jobs.errors import Refused
@@ -24,6 +25,7 @@ from models_registry.workflow_templates import OutputType
 PROMPT = "a red circle on a blue background"
 DIALECT, OPERATION = "console", "workflow_trial"
 SIDE = 512
+FILLS = ("red", "yellow", "green", "white")  # of the circles on the images that a template takes
 
 
 def submit_trial(template: WorkflowTemplate, prompt: str = PROMPT, *, by: str = "") -> Job:
@@ -37,6 +39,10 @@ def submit_trial(template: WorkflowTemplate, prompt: str = PROMPT, *, by: str = 
         fields["seed"] = random_seed()
     if "init_images" in slots:
         fields |= {"task": "img2img", "init_images": (_stored(_circle("navy", "red"), files),)}
+    count = len([slot for slot in IMAGES if slot in slots])
+    if count:
+        colors = [FILLS[number % len(FILLS)] for number in range(count)]
+        fields["images"] = tuple(_stored(_circle("navy", color), files) for color in colors)
     if template.output == OutputType.VIDEO:
         fields["video"] = Video()
     if "inpaint.mask" in slots:

@@ -20,6 +20,7 @@ from models_registry.models import WorkflowTemplate
 from tests.gpu_runner.protocol.workflows.test_imports import editor_file
 from tests.support.comfyui_double import Double
 from tests.support.comfyui_jobs import Adapter
+from tests.support.comfyui_rows import edit_graph
 from tests.support.comfyui_templates import FLUX
 from tests.support.fake_runner import TOKEN
 from tests.support.template_exports import SD15
@@ -85,6 +86,20 @@ def test_pasted_export_is_drawn_checked_on_every_server_and_tried(ops, fleet):
     assert job.state == State.SUCCEEDED, job.error_message
     image = reverse("admin:jobs_job_image", args=[job.pk, 0])
     assert f'src="{image}"' in ops.get(f"{LIST}{template.pk}/change/").content.decode()
+
+
+def test_trial_sends_an_image_for_each_that_the_template_takes(ops, fleet):
+    graph = edit_graph(2) | {"4": FLUX["4"]}
+    page = imported(ops, json.dumps(graph)).content.decode()
+    assert "2 nodes load images" in page
+    template = WorkflowTemplate.objects.get(name="mine")
+    ops.post(f"{LIST}{template.pk}/try/", {"prompt": "swap them"})
+    job = Job.objects.get(workflow=template)
+    assert len(job.generation_request.images) == 2
+    (lease,) = claim_next("comfy-1", 1)
+    run_job(str(lease.job_id), lease.attempt)
+    job.refresh_from_db()
+    assert job.state == State.SUCCEEDED, job.error_message
 
 
 def test_editor_file_is_converted_with_the_nodes_of_a_server(ops, fleet):
