@@ -38,6 +38,7 @@ GENERATION = {
     "callback_url": None,
     "loras": [{"name": "night", "unet": 0.5, "text_encoder": 0.5, "rank": 4}],
     "embeddings": [],
+    "images": [],
     "unipc": {"variant": "bh1", "order": 3},
     "schedule_bend": {"sigma_min": 0.0, "rho": 7.0},
     "hires": {"width": 128, "height": 128, "scale": 2.0, "eta": 0.5, "loras": []},

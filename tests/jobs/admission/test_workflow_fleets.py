@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from dialects.native.response.schemas import job_detail
 from gpu_runner.protocol import GenerationRequest, ServerCredentials
 from jobs.admission.admit import admit
 from jobs.admission.quote import quote
@@ -25,6 +26,7 @@ from tests.support.comfyui_double import Double
 from tests.support.comfyui_jobs import Adapter
 from tests.support.comfyui_templates import FLUX_SLOTS, flux
 from tests.support.fake_runner import TOKEN
+from tests.support.template_exports import node
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 WITH, WITHOUT = "comfyui-1", "comfyui-2"
@@ -106,6 +108,24 @@ def test_template_without_a_checkpoint_is_quoted_admitted_and_drawn(fleet, flux_
     assert "Workflow: flux" in text
     assert "t5xxl.safetensors" in text
     assert "Steps:" not in text, "the template has its own"
+
+
+def test_images_of_a_batch_and_of_further_nodes_are_stored_with_the_job(fleet, flux_request, template):
+    template.graph = flux(node_27={"batch_size": 2}) | {
+        "12": node("SaveImage", images=["8", 0], filename_prefix="")
+    }
+    template.slots = FLUX_SLOTS | {"extras": "12.filename_prefix"}
+    template.save()
+    job = admit(flux_request(seed=77))
+    run_all(WITH)
+    job.refresh_from_db()
+    assert job.state == State.SUCCEEDED, job.error_message
+    assert [output.index for output in job.image_outputs] == [0, 1]
+    assert all("Seed: 77," in output.infotext for output in job.image_outputs), "a batch has one seed"
+    assert (job.images_done, job.cost) == (1, job.cost_estimate), "the batch is what was asked for"
+    detail = job_detail(job)
+    assert [extra.url for extra in detail.extras] == [f"/api/v1/jobs/{job.pk}/extras/{n}" for n in (0, 1)]
+    assert len(detail.outputs) == 2
 
 
 def test_checkpoint_that_the_template_has_no_place_for_is_refused_by_quote_and_admission(fleet, flux_request):
