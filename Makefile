@@ -1,6 +1,6 @@
 PYTHON ?= python3
 VENV = .venv/bin/
-PYTEST = $(VENV)python -m pytest -n logical --maxprocesses 4 --dist loadfile
+PYTEST = $(VENV)python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 PREFLIGHT = $(PYTHON) platform/quickstart/bootstrap.py
 
 .PHONY: run test unit chaos lint format bench demo-models tour locks messages
@@ -11,12 +11,13 @@ run:  ## start everything and show a first picture
 .venv-dev:
 	@$(PREFLIGHT) venv locks/dev.txt
 
-test: .venv-dev lint  ## all tests, on SQLite and on a real PostgreSQL
+test: .venv-dev lint  ## all tests on SQLite, and those with SQL of their own on a real PostgreSQL
 	$(PYTEST)
-	$(VENV)python tests/support/postgres.py $(PYTEST) --only-database tests/jobs tests/access tests/dialects
+	$(VENV)python -m tests.support.postgres $(PYTEST) -m "database and postgres and not processes" \
+		tests/access tests/jobs tests/models_registry tests/dialects tests/console
 
-unit: .venv-dev  ## the quick part, in about a minute
-	$(PYTEST) -m "not slow and not demo and not processes and not browser"
+unit: .venv-dev  ## the quick part, without a database, in about a minute
+	$(PYTEST) -m "not slow and not demo and not processes and not browser and not database"
 
 chaos: .venv-dev  ## many random kills under load, on SQLite and PostgreSQL; CHAOS_KILLS and CHAOS_SEED choose them
 	CHAOS_KILLS=$${CHAOS_KILLS:-100} $(VENV)python -m pytest tests/e2e/test_chaos.py tests/e2e/test_killed_processes.py \

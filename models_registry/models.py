@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self, cast
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access.models import BusinessSource
@@ -77,8 +78,10 @@ class Prediction(models.TextChoices):
 
 class ModelFileQuerySet(SharedQuerySet["ModelFile"]):
     def usable(self) -> ModelFileQuerySet:
-        """Enabled, present below MODELS_ROOT, without problem, and of a known kind."""
-        return self.filter(enabled=True, missing_since=None, problem="").exclude(kind=Kind.UNKNOWN)
+        """Enabled, present below MODELS_ROOT, not expired, without problem, and of a known kind."""
+        kept = models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now())
+        present = self.filter(kept, enabled=True, missing_since=None, problem="")
+        return present.exclude(kind=Kind.UNKNOWN)
 
     def allowed_for(self, source: BusinessSource) -> Self:
         """Files that the source may use: open to it, and if it asks for that, permitted for commercial use."""
@@ -107,7 +110,14 @@ WIDTH = "atelier.width"  # the same: width of the vectors of an embedding or tex
 CONTEXT_WIDTH = (
     "atelier.context_width"  # the same: width of the text encoder's states that a checkpoint reads
 )
+WITHOUT_TEXT = "atelier.without_text"  # the same: set for a UNet without its text encoders
 VARIANT = "atelier.variant"  # the same: variant of a family, such as schnell
+
+
+def control_title(path: str, digest: str) -> str:
+    """Title of a ControlNet. Files that only a ComfyUI server has have no hash."""
+    stem = PurePosixPath(path).stem
+    return f"{stem} [{digest}]" if digest else stem
 
 
 class ModelFile(ModelCard, GenerationDefaults):
@@ -157,6 +167,25 @@ class ModelFile(ModelCard, GenerationDefaults):
         blank=True,
         help_text=_("Whether the checkpoint was trained with zero terminal SNR. Unknown: as its file says."),
     )
+    vae_file = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("VAE of the checkpoint"),
+        help_text=_("Used by requests that name none. Empty: that of the file, or the default."),
+    )
+    text_encoder_files = models.ManyToManyField(
+        "self",
+        symmetrical=False,
+        blank=True,
+        related_name="+",
+        verbose_name=_("text encoders of the checkpoint"),
+        help_text=_(
+            "One file for each kind, in place of those in the checkpoint. A scan chooses those that it lacks."
+        ),
+    )
     metadata = models.JSONField(_("metadata"), default=dict, blank=True)
     instruct = models.BooleanField(
         _("edits by instruction"),
@@ -201,6 +230,8 @@ class ModelFile(ModelCard, GenerationDefaults):
         verbose_name=_("allowed sources"),
         help_text=_("None selected: all sources."),
     )
+    # Of trained models. From then on the file is not used; the hourly cleanup deletes it.
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True, editable=False)
     missing_since = models.DateTimeField(_("missing since"), null=True, blank=True, editable=False)
     problem = models.CharField(_("problem"), max_length=300, blank=True, editable=False)
     created_at = models.DateTimeField(_("registered"), auto_now_add=True)
@@ -225,7 +256,7 @@ class ModelFile(ModelCard, GenerationDefaults):
 
     def mark_edited(self, fields: Iterable[str]) -> None:
         """Remember which fields an operator has set. The row is not saved."""
-        self.edited_fields = sorted({*self.edited_fields, *(set(fields) & FILLED_BY_SCANS)})
+        self.edited_fields = sorted({*self.edited_fields, *(set(fields) & (FILLED_BY_SCANS | PARTS))})
 
     def become_default(self) -> None:
         """Make this file the only default of its kind."""
@@ -239,8 +270,8 @@ class ModelFile(ModelCard, GenerationDefaults):
 
     @property
     def control_title(self) -> str:
-        """Name in A1111's ControlNet extension: file name without extension, and an eight-digit hash."""
-        return f"{PurePosixPath(self.path).stem} [{self.legacy_hash or self.sha256[:8]}]"
+        """Name in A1111's ControlNet extension: file name without extension, and an eight-digit hash if it is known."""
+        return control_title(self.path, self.legacy_hash or self.sha256[:8])
 
     @property
     def lora_hash(self) -> str:
@@ -289,6 +320,9 @@ FILLED_BY_SCANS = frozenset(
     }
 )
 
+
+# The same, but by other files of the registry (models_registry.parts).
+PARTS = frozenset({"vae_file", "text_encoder_files"})
 
 FOLDERS: dict[str, str] = {
     Kind.CHECKPOINT: "checkpoints",

@@ -42,8 +42,13 @@ def list_for(
 
 
 def _available_files(kind: str, on_runners: bool) -> ModelFileQuerySet:
-    files = ModelFile.objects.filter(kind=kind)
-    return files.on_runners() if on_runners else files.usable()
+    if not on_runners:
+        return ModelFile.objects.filter(kind=kind).usable()
+    # ComfyUI lists a checkpoint without text encoders where its file is: among the diffusion models.
+    transformers = Q(kind=Kind.CHECKPOINT, path__startswith=f"{FOLDERS[Kind.DIFFUSION_MODEL]}/")
+    if kind == Kind.DIFFUSION_MODEL:
+        return ModelFile.objects.filter(Q(kind=kind) | transformers).on_runners()
+    return ModelFile.objects.filter(kind=kind).exclude(transformers).on_runners()
 
 
 def _named_by_clients(kind: str, source: BusinessSource, dialect: str) -> ModelFileQuerySet:
@@ -54,6 +59,22 @@ def _named_by_clients(kind: str, source: BusinessSource, dialect: str) -> ModelF
     on_servers = ModelFile.objects.filter(kind__in=kinds, enabled=True, runners__enabled=True).values("pk")
     in_root = ModelFile.objects.filter(kind=kind).usable().values("pk")
     return ModelFile.objects.filter(Q(pk__in=in_root) | (Exists(rules) & Q(pk__in=on_servers)))
+
+
+def names_of_rules(source: BusinessSource, dialect: str) -> list[str]:
+    """Model names by which workflow rules lead requests of this source and dialect to a template, in their order."""
+    rules = WorkflowRule.objects.filter(
+        Q(source=None) | Q(source=source), dialect__in=["", dialect], template__enabled=True
+    )
+    return list(dict.fromkeys(rules.exclude(model="").order_by("model").values_list("model", flat=True)))
+
+
+def leads_to_template(source: BusinessSource, dialect: str, purpose: str) -> bool:
+    """Whether a workflow rule names this purpose for requests of this source and dialect."""
+    rules = WorkflowRule.objects.filter(
+        Q(source=None) | Q(source=source), dialect__in=["", dialect], purpose=purpose, template__enabled=True
+    )
+    return rules.exists()
 
 
 def with_problem(kind: str, source: BusinessSource) -> ModelFileQuerySet:
@@ -82,8 +103,8 @@ def preset_for(key: str, variant: str, source: BusinessSource) -> StylePreset | 
     return related.order_by("pk").first()
 
 
-def is_usable(file: ModelFile, source: BusinessSource) -> bool:
-    return list_for(file.kind, source).filter(pk=file.pk).exists()
+def is_usable(file: ModelFile, source: BusinessSource, *, dialect: str = "") -> bool:
+    return list_for(file.kind, source, dialect=dialect).filter(pk=file.pk).exists()
 
 
 def resolve(

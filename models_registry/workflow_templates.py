@@ -26,6 +26,13 @@ class WithoutSlot(models.TextChoices):
     IGNORE = "ignore", _("ignore it")
 
 
+class OutputType(models.TextChoices):
+    """What a template makes of a request."""
+
+    IMAGE = "image", _("image")
+    VIDEO = "video", _("video")
+
+
 class WorkflowTemplate(models.Model):
     """A ComfyUI graph in API format, and the slots into which the values of a request are filled."""
 
@@ -37,6 +44,9 @@ class WorkflowTemplate(models.Model):
         HIRES_UPSCALER = "hires_upscaler", _("hires fix, upscale model")
         CHANGE_BACKGROUND = "change_background", _("change of background")
         UPSCALE = "upscale", _("upscaling")
+        EDIT = "edit", _("editing by instruction")
+        TXT2VIDEO = "txt2video", _("text to video")
+        IMG2VIDEO = "img2video", _("image to video")
 
     name = models.CharField(_("name"), max_length=100, unique=True)
     enabled = models.BooleanField(_("enabled"), default=True)
@@ -46,6 +56,14 @@ class WorkflowTemplate(models.Model):
         choices=Purpose,
         blank=True,
         help_text=_("Used for ComfyUI requests that match no rule. Empty: used only for the rules below."),
+    )
+    output = models.CharField(
+        _("output"),
+        max_length=8,
+        choices=OutputType,
+        default=OutputType.IMAGE,
+        db_default=OutputType.IMAGE,
+        help_text=_("Videos are made only for requests that ask for a video."),
     )
     graph = models.JSONField(_("graph"), help_text=_("JSON file from ComfyUI's menu item Export (API)."))
     slots = models.JSONField(
@@ -70,11 +88,20 @@ class WorkflowTemplate(models.Model):
         validators=[MinValueValidator(0.000001)],
         help_text=_("Per image. Empty: those of the request, or of the graph if it has no slot for them."),
     )
+    cost_frames = models.PositiveIntegerField(
+        _("frames billed"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("Per video. Empty: those of the request, or of the graph if it has no slot for them."),
+    )
     cost_factor = models.FloatField(
         _("cost factor"),
         default=1.0,
         validators=[MinValueValidator(0)],
-        help_text=_("Cost of an image: steps × megapixels × this factor × the multiplier of the model."),
+        help_text=_(
+            "Cost of an image: steps × megapixels × this factor × the multiplier of the model; of a video, times its frames."
+        ),
     )
     cost_per_second = models.DecimalField(
         _("cost per second"),
@@ -148,7 +175,7 @@ class WorkflowTemplate(models.Model):
             self.workflow()
         except ValueError as error:
             field = "slots" if str(error).startswith("slot") else "graph"
-            field = "if_asked" if str(error).startswith("if_asked") else field
+            field = next((name for name in ("if_asked", "output") if str(error).startswith(name)), field)
             raise ValidationError({field: str(error)}) from error
         if (self.cost_per_second is None) != (self.cost_max_seconds is None):
             field = "cost_per_second" if self.cost_per_second is None else "cost_max_seconds"
@@ -163,7 +190,7 @@ class WorkflowTemplate(models.Model):
 
     def workflow(self) -> Workflow:
         """The validated template. Raises ValueError with a message for operators."""
-        return slots.read(self.name, self.graph, self.slots, self.if_asked)
+        return slots.read(self.name, self.graph, self.slots, self.if_asked, self.output)
 
 
 class WorkflowRule(models.Model):
@@ -178,6 +205,10 @@ class WorkflowRule(models.Model):
         CONTROLNET = "controlnet", _("ControlNet")
         CHANGE_BACKGROUND = "change_background", _("change of background")
         UPSCALE = "upscale", _("upscaling")
+        EDIT = "edit", _("editing by instruction")
+        VIDEO = "video", _("video")
+        TXT2VIDEO = "txt2video", _("text to video")
+        IMG2VIDEO = "img2video", _("image to video")
 
     template = models.ForeignKey(WorkflowTemplate, on_delete=models.CASCADE, related_name="rules")
     source = models.ForeignKey(

@@ -19,13 +19,18 @@ from jobs.admission.submission import Submission
 from jobs.execution import completion_waiter
 from models_registry.models import FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
 from models_registry.workflow_templates import shipped
+from tests.support.migrated_database import MigratedDatabase
 from tests.support.text_model_server import TextModelServer
 
 SECRET_KEY = "only for tests"
+TESTS = Path(__file__).parent
 
-# Shared machines are slow at times; no test has a limit in wall-clock time.
-hypothesis.settings.register_profile("without deadline", deadline=None)
-hypothesis.settings.load_profile("without deadline")
+# Shared machines are slow at times; no test has a limit in wall-clock time. Every run sends the same requests, so that
+# a change fails for what it does and not for what it happened to be asked; FUZZ_EXAMPLES looks for new failures.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, derandomize="FUZZ_EXAMPLES" not in os.environ, database=None
+)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure() -> None:
@@ -37,6 +42,12 @@ def pytest_configure() -> None:
     # Before torch is imported: workers of one run that share the cores' threads as well wait for each other.
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One per core, and one more if processes are tested, because those tests mostly wait. At most four."""
+    waits = "not processes" not in config.option.markexpr
+    return min((os.cpu_count() or 1) + waits, 4)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -53,17 +64,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if marks and all(deselected & names for names in marks) else None
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--only-database", action="store_true", help="only tests that use the database")
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that use the database, and those of them that ``make test`` repeats on PostgreSQL.
 
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The second run of ``make test``, on PostgreSQL, repeats the tests for which the database makes a difference."""
-    if not config.getoption("--only-database"):
-        return
-    kept = [item for item in items if _uses_database(item)]
-    config.hook.pytest_deselected(items=[item for item in items if not _uses_database(item)])
-    items[:] = kept
+    Before ``-m`` selects by these marks.
+    """
+    for item in items:
+        if _uses_database(item):
+            item.add_marker("database")
+            if _has_sql_of_its_own(item):
+                item.add_marker("postgres")
 
 
 def _uses_database(item: pytest.Item) -> bool:
@@ -71,22 +82,45 @@ def _uses_database(item: pytest.Item) -> bool:
     return item.get_closest_marker("django_db") is not None or bool(fixtures & {"db", "transactional_db"})
 
 
+def _has_sql_of_its_own(item: pytest.Item) -> bool:
+    """In the packages that hold the tables, or with transactions that others see."""
+    django_db = item.get_closest_marker("django_db")
+    transactional = bool(django_db and django_db.kwargs.get("transaction"))
+    in_package = item.path.relative_to(TESTS).parts[0] in ("access", "jobs", "models_registry")
+    return in_package or transactional or "transactional_db" in getattr(item, "fixturenames", ())
+
+
 def _marks_of_module(path: Path) -> set[str]:
     found = re.search(r"^pytestmark = .*(\n .*)*", path.read_text(), re.MULTILINE)
-    return set(re.findall(r"mark\.(\w+)", found[0])) if found else set()
+    marks = set(re.findall(r"mark\.(\w+)", found[0])) if found else set()
+    return marks | {"database"} if "django_db" in marks else marks
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings, tmp_path_factory) -> None:
+def migrated_database(tmp_path_factory) -> MigratedDatabase:
+    return MigratedDatabase.of_the_run(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Of SQLite there may be a file already: the one that another worker has migrated."""
+    return connection.vendor == "sqlite"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings, migrated_database, tmp_path_factory) -> None:
     """SQLite in a file, as in real life: the threads of a test need connections of their own."""
     if connection.vendor == "sqlite":
         name = tmp_path_factory.mktemp("database") / "test.sqlite3"
         connection.settings_dict["TEST"]["NAME"] = str(name)
+        migrated_database.begin(name)
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
+def django_db_setup(django_db_setup: None, migrated_database: MigratedDatabase) -> Iterator[None]:
     """PostgreSQL drops no database to which somebody listens: the watcher of jobs is gone before."""
+    if connection.vendor == "sqlite":
+        migrated_database.end(Path(connection.settings_dict["NAME"]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(completion_waiter, "IDLE_TIMEOUT_S", 0.1)
         yield

@@ -43,10 +43,10 @@ LAYERS = {
         "apps, billing, outbound, selectors",
         "images",
         "text_model, trained_files",
-        "api_reference, curl_export, execution, model_intake, reproduction, retention",
+        "execution, model_intake, reproduction, retention",
         "scheduling, shipped_setup, tasks",
         "admission",
-        "management, sample_renders, training",
+        "api_reference, management, sample_renders, training",
     ],
     "models_registry": [
         "apps, errors, facts, querysets, scan_runs, workflow_templates",
@@ -207,10 +207,12 @@ def shared_modules() -> list[str]:
     return sorted({*protocol, "gpu_runner.logs"})
 
 
+@pytest.mark.slow
 def test_shared_modules_import_neither_torch_nor_opencv_nor_django():
     assert not {"torch", "cv2", "django"} & modules_after(f"import {', '.join(shared_modules())}")
 
 
+@pytest.mark.slow
 def test_comfyui_adapter_imports_neither_torch_nor_django():
     assert not {"torch", "django"} & modules_after("import gpu_runner.comfyui.__main__")
 

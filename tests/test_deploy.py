@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from django.conf import settings
 from django.core.management import get_commands
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -13,6 +14,7 @@ ENVIRONMENTS = [
     "deploy/compose/example.env",
     "deploy/systemd/atelier.env",
     "deploy/systemd/runner-gpu0.env",
+    "deploy/systemd/runner-trainer.env",
 ]
 THIRD_PARTY = {
     "POSTGRES_PASSWORD",
@@ -29,7 +31,8 @@ def variables(text: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def known() -> set[str]:
-    runner = set(re.findall(r'env\("([A-Z_]+)"', (ROOT / "gpu_runner/engine/command.py").read_text()))
+    commands = [ROOT / "gpu_runner" / folder / "command.py" for folder in ("engine", "training")]
+    runner = set(re.findall(r'env\("([A-Z_]+)"', "".join(command.read_text() for command in commands)))
     return variables((ROOT / ".env.example").read_text()) | runner | THIRD_PARTY
 
 
@@ -56,16 +59,16 @@ def test_examples_contain_no_secrets():
 
 def test_each_runner_of_compose_has_a_generation_cluster():
     services = COMPOSE["services"]
-    runners = {name for name in services if name.startswith("runner-")}
+    runners = {name for name in services if name.startswith(("runner-", "trainer"))}
     served = {
         service["environment"].get("RUNNER_NAME") for service in services.values() if "environment" in service
     }
-    assert len(runners) == 2
+    assert len(runners) == 3
     assert runners == served - {None}
 
 
 def test_runners_of_compose_have_neither_database_nor_keys():
-    for name in ("runner-1", "runner-2"):
+    for name in ("runner-1", "runner-2", "trainer"):
         service = COMPOSE["services"][name]
         assert "env_file" not in service
         assert not {"DATABASE_URL", "SECRET_KEY"} & set(service["environment"])
@@ -79,3 +82,13 @@ def test_commands_of_the_manual_exist(document):
     assert table is not None
     named |= set(re.findall(r"`([a-z_]+)[ `]", table[1]))
     assert named <= set(get_commands())
+
+
+def test_nginx_lets_a_data_set_of_the_largest_size_pass():
+    location = re.search(
+        r"location ~ (\S*trainings\S*) \{\s*client_max_body_size (\d+)m",
+        (ROOT / "deploy/nginx.conf").read_text(),
+    )
+    assert location is not None
+    assert all(re.fullmatch(location[1], path) for path in ("/api/v1/trainings", "/api/v1/trainings/quote"))
+    assert int(location[2]) << 20 > settings.TRAINING_UPLOAD_MAX_BYTES

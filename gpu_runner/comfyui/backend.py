@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
 from typing import Literal
 
 from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout
 from gpu_runner.comfyui.inventory_poller import InventoryPoller
-from gpu_runner.protocol import Done, Event, Failed, LoadedModel, RunRequest, ServerCredentials
+from gpu_runner.protocol import LoadedModel, RunRequest, ServerCredentials
 from gpu_runner.server.backend import OnEvent
+from gpu_runner.server.running_jobs import RunningJobs
 from gpu_runner.server.status_report import Report
 
 from .job import ComfyJob
 from .progress_socket import ProgressSocket
 
 log = logging.getLogger(__name__)
-
-STOP_WAIT_S = 3.0
 
 
 class ComfyBackend:
@@ -36,10 +34,8 @@ class ComfyBackend:
         self._token = token
         self._credentials = ServerCredentials()
         self._timeout_s = timeout_s
-        self._lock = threading.Lock()
-        self._jobs: dict[str, ComfyJob] = {}
+        self._running: RunningJobs[ComfyJob] = RunningJobs()
         self._loaded: LoadedModel | None = None
-        self._steps_total = 0
 
     def start(self) -> None:
         """Remove leftover prompts, and start polling. The inventory may take minutes; until then, no job is accepted."""
@@ -58,12 +54,7 @@ class ComfyBackend:
     def stop(self) -> None:
         """Discard all jobs and wait for their end."""
         self.poller.stop()
-        with self._lock:
-            jobs = list(self._jobs.values())
-        for job in jobs:
-            job.discard()
-        for job in jobs:
-            job.ended.wait(STOP_WAIT_S)
+        self._running.stop(ComfyJob.discard)
 
     def remove_leftover_prompts(self) -> None:
         """Remove prompts of an earlier process of this adapter from the server."""
@@ -81,43 +72,29 @@ class ComfyBackend:
 
     def jobs(self) -> tuple[str, ...]:
         """Return the ids of the running jobs."""
-        with self._lock:
-            return tuple(self._jobs)
+        return self._running.ids()
 
     def submit(self, run_request: RunRequest, on_event: OnEvent) -> ComfyJob:
         """Start a job. A running job with the same id is discarded."""
-
-        def handle_event(event: Event) -> None:
-            if isinstance(event, Done | Failed):
-                self._forget(job)
-            on_event(event)
-
-        job = ComfyJob(
-            self.client,
-            lambda client_id: ProgressSocket(self.url, client_id, self._credentials),
-            self.name,
-            run_request,
-            self.poller,
-            handle_event,
-            self._timeout_s,
-        )
-        with self._lock:
-            older, self._jobs[run_request.job_id] = self._jobs.get(run_request.job_id), job
-        if older is not None:
-            older.discard()
         if (checkpoint := run_request.checkpoint) and checkpoint.sha256:
             self._loaded = LoadedModel(path=checkpoint.path, sha256=checkpoint.sha256, size_bytes=0)
-        job.start()
-        return job
+
+        def create(handle: OnEvent) -> ComfyJob:
+            return ComfyJob(
+                self.client,
+                lambda client_id: ProgressSocket(self.url, client_id, self._credentials),
+                self.name,
+                run_request,
+                self.poller,
+                handle,
+                self._timeout_s,
+            )
+
+        return self._running.start(create, on_event)
 
     def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool:
         """Cancel a job. Returns False if the job is unknown."""
-        with self._lock:
-            job = self._jobs.get(job_id)
-        if job is None:
-            return False
-        job.cancel(mode)
-        return True
+        return self._running.cancel(job_id, mode)
 
     def unload(self) -> bool:
         """Free the server's memory. Returns False while jobs are running."""
@@ -136,15 +113,9 @@ class ComfyBackend:
             version=f"ComfyUI {inventory.version}" if inventory.version else "",
             loaded=(self._loaded,) if self._loaded else (),
             memory_bytes=max(0, self.poller.load.memory_total - self.poller.load.memory_free),
-            steps_total=self._steps_total,
+            steps_total=self._running.steps_total,
             problem=self.poller.problem,
             inventory=self.poller.digest,
             server=self.poller.load,
             credentials=self._credentials.digest(self._token),
         )
-
-    def _forget(self, job: ComfyJob) -> None:
-        with self._lock:
-            self._steps_total += job.steps_run
-            if self._jobs.get(job.run_request.job_id) is job:
-                del self._jobs[job.run_request.job_id]

@@ -16,10 +16,15 @@ OBJECT_INFO_TIMEOUT_S = 300.0  # large installations describe their nodes for a 
 NO_MODEL_FOLDERS = frozenset({"custom_nodes", "configs", "embeddings"})
 NO_ROUTE = (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED)
 UPLOAD_FOLDER = "atelier"
+MAX_OUTPUT_BYTES = 128 * 2**20
 
 
 class ServerTimeout(Exception):
     """No valid response. The request may or may not have been executed."""
+
+
+class OutputTooLarge(Exception):
+    """A file is larger than MAX_OUTPUT_BYTES."""
 
 
 class ServerUnreachable(ServerTimeout):
@@ -170,9 +175,20 @@ class ComfyClient:
         return f"{folder}/{response['name']}" if folder else str(response["name"])
 
     def view(self, filename: str, subfolder: str, kind: str) -> bytes:
-        """Return the bytes of an image. ``kind`` is "output", "input" or "temp"."""
+        """Return the bytes of an output. ``kind`` is "output", "input" or "temp". Also raises OutputTooLarge."""
         params = {"filename": filename, "subfolder": subfolder, "type": kind}
-        return self._send("GET", "/view", params=params).content
+        data = bytearray()
+        try:
+            with self._http.stream("GET", "/view", params=params) as response:
+                if not response.is_error:
+                    for chunk in response.iter_bytes():
+                        data += chunk
+                        if len(data) > MAX_OUTPUT_BYTES:
+                            raise OutputTooLarge
+        except httpx.HTTPError as error:
+            raise _failure("/view", error) from error
+        _raise_for_status("/view", response.status_code, {})
+        return bytes(data)
 
     # -------------------------------------------------------------------------------------------------------------
 
@@ -186,15 +202,25 @@ class ComfyClient:
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **options)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise ServerUnreachable(f"{path}: {type(error).__name__}") from error
         except httpx.HTTPError as error:
-            raise ServerTimeout(f"{path}: {type(error).__name__}") from error
-        if response.status_code in (502, 503, 504):  # of a proxy whose server is down
-            raise ServerUnreachable(f"{path}: {response.status_code}")
+            raise _failure(path, error) from error
         if response.is_error:
-            raise Rejected(response.status_code, _body(response))
+            _raise_for_status(path, response.status_code, _body(response))
         return response
+
+
+def _failure(path: str, error: httpx.HTTPError) -> ServerTimeout:
+    kind = (
+        ServerUnreachable if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else ServerTimeout
+    )
+    return kind(f"{path}: {type(error).__name__}")
+
+
+def _raise_for_status(path: str, status: int, body: dict[str, Any]) -> None:
+    if status in (502, 503, 504):  # of a proxy whose server is down
+        raise ServerUnreachable(f"{path}: {status}")
+    if httpx.codes.is_error(status):
+        raise Rejected(status, body)
 
 
 def _body(response: httpx.Response) -> dict[str, Any]:

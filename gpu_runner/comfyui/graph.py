@@ -12,7 +12,9 @@ from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check
 from gpu_runner.protocol.workflows.capabilities import takes_upscaler_file, unsupported_fields
 from gpu_runner.protocol.workflows.graph_builder import ControlNode, Graph, LoraNode, SlotValues, build_graph
+from gpu_runner.protocol.workflows.optional_images import without_nodes
 from gpu_runner.protocol.workflows.slots import filled_slots
+from gpu_runner.protocol.workflows.template import image_slot
 
 
 class MissingModel(ValueError):
@@ -29,10 +31,13 @@ class MissingModel(ValueError):
 class UploadedInputs:
     """Names of the uploaded images for LoadImage."""
 
-    def __init__(self, init: str = "", mask: str = "", controls: Sequence[str] = ()) -> None:
+    def __init__(
+        self, init: str = "", mask: str = "", controls: Sequence[str] = (), references: Sequence[str] = ()
+    ) -> None:
         self.init = init
         self.mask = mask
         self.controls = controls
+        self.references = references
 
 
 def check(run_request: RunRequest, inventory: ServerInventory) -> Workflow:
@@ -58,18 +63,26 @@ def graph_of(
     run_request: RunRequest,
     workflow: Workflow,
     inventory: ServerInventory,
-    index: int,
+    images: range,
     uploaded: UploadedInputs,
     prefix: str,
 ) -> Graph:
-    """Return the graph of image ``index``. ``prefix`` is the file name prefix of the output. Raises MissingModel."""
+    """Return the graph of these images of the job, which have one seed. Raises MissingModel.
+
+    ``prefix`` is the file name prefix of the output; further nodes that save images have one of their own.
+    """
     request = run_request.request
+    outputs, extras = workflow.output_nodes, workflow.extra_nodes
+    prefixes = [prefix, *(f"{prefix}-{number}" for number in range(1, len(outputs) + len(extras)))]
     values = {
-        **_numbers(request, index),
+        **_numbers(request, images.start),
         **_names(run_request, workflow, inventory),
-        "filename_prefix": prefix,
+        "batch_size": len(images),
+        "filename_prefix": tuple(prefixes[: len(outputs)]),
+        "extras": tuple(prefixes[len(outputs) :]),
     }
     values |= {"init_images": uploaded.init, "inpaint.mask": uploaded.mask}
+    values |= {image_slot(number): name for number, name in enumerate(uploaded.references)}
     filled = filled_slots(workflow, request)
     used = {slot: value for slot, value in values.items() if slot in filled}
     slot_values = SlotValues(
@@ -83,7 +96,12 @@ def graph_of(
             for unit, name in zip(request.controls, uploaded.controls, strict=True)
         ),
     )
-    return build_graph(workflow, slot_values)
+    missing = {
+        target.node
+        for number in range(len(uploaded.references), workflow.max_images)
+        for target in workflow.targets(image_slot(number))
+    }
+    return without_nodes(build_graph(workflow, slot_values), missing, inventory.nodes)
 
 
 def first_steps(request: GenerationRequest) -> int:
@@ -107,6 +125,8 @@ def _numbers(request: GenerationRequest, index: int) -> dict[str, Any]:
         "height": request.height,
         "clip_skip": -request.clip_skip,
     }
+    if request.video:
+        values |= {"video.frames": request.video.frames, "video.fps": request.video.fps}
     if hires := request.hires:
         values |= {
             "hires.width": hires.width,

@@ -52,6 +52,11 @@ def round_to_latent_grid(mask: Image.Image) -> Image.Image:
     )
 
 
+def references(run_request: RunRequest) -> list[Image.Image]:
+    """Return the images that the model looks at, upright and otherwise as they are. Raises InvalidImage."""
+    return [decode_image(run_request, image) for image in run_request.request.images]
+
+
 def image_sets(run_request: RunRequest) -> list[ImageSet]:
     """Return one image set per init image, or a single one without. Raises InvalidRequest or InvalidImage."""
     request = run_request.request

@@ -1,6 +1,7 @@
 """One job on a ComfyUI server, in a thread: one prompt per image, one after the other.
 
-Images are not batched, because in a batch of ComfyUI an image depends on more than its own seed.
+Images are batched only by a template with a slot for the batch size, because in a batch of ComfyUI an image depends on more
+than its own seed. All images of a prompt are delivered, also where the graph draws more than one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Literal
 
 from PIL import Image as PILImage
@@ -23,7 +23,6 @@ from gpu_runner import logs
 from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout
 from gpu_runner.comfyui.inventory_poller import InventoryPoller
 from gpu_runner.imaging import images
-from gpu_runner.imaging.images import InvalidImage
 from gpu_runner.protocol import (
     PROTOCOL_VERSION,
     Accepted,
@@ -34,12 +33,14 @@ from gpu_runner.protocol import (
     Image,
     Progress,
     RunRequest,
+    Video,
     Workflow,
 )
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.server.versions import own_version
 
-from . import errors, input_images
+from . import errors, input_images, outputs
+from .downloads import Download, Downloads
 from .graph import MissingModel, UploadedInputs, check, graph_of
 from .input_images import ImageSet
 from .progress_socket import ProgressSocket
@@ -71,6 +72,9 @@ class ComfyJob:
     ended: threading.Event = field(default_factory=threading.Event)
     _mode: Mode | None = None
     _images_done: int = 0
+    _next_index: int = 0
+    _extras: int = 0
+    _newest_preview: bytes = b""
 
     def start(self) -> None:
         """Start the thread."""
@@ -118,17 +122,30 @@ class ComfyJob:
             raise NotQueued("the inventory of the server is not known yet")
         workflow = check(self.run_request, inventory)
         image_sets = input_images.image_sets(self.run_request)
-        uploads = [self._upload_set(image_set) for image_set in image_sets]
+        references = [self._upload(image) for image in input_images.references(self.run_request)]
+        uploads = [self._upload_set(image_set, references) for image_set in image_sets]
         progress_socket.start()
-        for index in range(self.run_request.request.num_images):
+        has_own_images = len(image_sets) > 1
+        for images_of_prompt in self._batches(workflow, has_own_images):
             if self._mode in ("discard", "interrupt"):
                 break
+            if self._next_index >= images_of_prompt.stop and not has_own_images:
+                continue  # the graph draws several images for each prompt
             self._mode = None
-            number = index if len(image_sets) > 1 else 0
-            self._generate(progress_socket, client_id, workflow, index, image_sets[number], uploads[number])
+            number = images_of_prompt.start if has_own_images else 0
+            self._generate(
+                progress_socket, client_id, workflow, images_of_prompt, image_sets[number], uploads[number]
+            )
         if self._mode == "discard":
             raise Cancelled
         return self._work(began)
+
+    def _batches(self, workflow: Workflow, has_own_images: bool) -> list[range]:
+        """Images of the job by prompt: one each, unless the template has a slot for the batch size."""
+        request = self.run_request.request
+        batches = "batch_size" in workflow.slots and not has_own_images
+        size, count = request.batch_size if batches else 1, request.num_images
+        return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
     def _work(self, began: float) -> Done:
         return Done(
@@ -144,12 +161,12 @@ class ComfyJob:
         progress_socket: ProgressSocket,
         client_id: str,
         workflow: Workflow,
-        index: int,
+        indexes: range,
         image_set: ImageSet,
         uploaded: UploadedInputs,
     ) -> None:
-        prefix = f"{FOLDER}/{self.run_request.job_id}-{index}"
-        graph = graph_of(self.run_request, workflow, self.poller.inventory, index, uploaded, prefix)
+        prefix = f"{FOLDER}/{self.run_request.job_id}-{indexes.start}"
+        graph = graph_of(self.run_request, workflow, self.poller.inventory, indexes, uploaded, prefix)
         counter = StepCounter(graph, self.poller.inventory.nodes)
         prompt = PromptRun(
             client=self.client,
@@ -157,40 +174,52 @@ class ComfyJob:
             graph=graph,
             prompt_id=str(uuid.uuid4()),
             client_id=client_id,
-            output_node=workflow.output_node,
+            workflow=workflow,
             counter=counter,
             timeout_s=self.timeout_s,
             stopping=lambda: self._mode is not None,
-            on_progress=lambda preview: self._progress(counter, preview, index),
+            on_progress=lambda preview: self._progress(counter, preview, indexes),
         )
         posted_at = time.monotonic()
+        extras: list[PILImage.Image] = []
         try:
             outcome = prompt.run()
-            generated = self._download(outcome)
+            if not outcome.results:
+                raise InvalidRequest("the workflow did not output an image or video")
+            results = [self._downloads.of(result) for result in outcome.results]
+            extras = [outputs.still_image(self._downloads.of(extra).data) for extra in outcome.extras]
         except Cancelled as cancelled:
             if self._mode is None:
                 raise PromptLost("another client of this ComfyUI interrupted the prompt") from None
             self.steps_run += counter.done
-            self.images_drawn += counter.share
+            self.images_drawn += counter.share * len(indexes)
             self.device_seconds += cancelled.seconds
             return
         except PromptLost:
-            generated = self._saved_output(prefix)
+            if len(indexes) > 1 or len(workflow.output_nodes) > 1 or workflow.extra_nodes:
+                raise  # how many images there would be is not known
+            results = [self._downloads.saved(prefix, graph[workflow.output_nodes[0]]["class_type"])]
             outcome = Outcome((), seconds=time.monotonic() - posted_at)
         self.steps_run += counter.steps_run(outcome.cached)
         if counter.is_cached(outcome.cached):
-            self.images_cached += 1
+            self.images_cached += len(indexes)
         else:
-            self.images_drawn += 1
+            self.images_drawn += len(indexes)
         self.device_seconds += outcome.seconds
-        self._deliver(index, image_set.finish(generated))
+        if workflow.output == "video":
+            self._deliver_videos(indexes, results)
+            self._deliver(indexes, [], extras)
+        else:
+            images_drawn = [image_set.finish(outputs.still_image(result.data)) for result in results]
+            self._deliver(indexes, images_drawn, extras)
 
-    def _upload_set(self, image_set: ImageSet) -> UploadedInputs:
+    def _upload_set(self, image_set: ImageSet, references: list[str]) -> UploadedInputs:
         mask = image_set.mask
         return UploadedInputs(
             init=self._upload(image_set.canvas.frame) if image_set.canvas else "",
             mask=self._upload(mask.convert("RGB")) if mask else "",
             controls=[self._upload(image) for image in image_set.controls],
+            references=references,
         )
 
     def _upload(self, image: PILImage.Image) -> str:
@@ -207,56 +236,52 @@ class ComfyJob:
 
     # Outputs -------------------------------------------------------------------------------------------------------
 
-    def _download(self, outcome: Outcome) -> PILImage.Image:
-        if not outcome.images:
-            raise InvalidRequest("the workflow did not output an image")
-        first = outcome.images[0]
-        location = (
-            str(first.get("filename")),
-            str(first.get("subfolder", "")),
-            str(first.get("type", "output")),
-        )
-        deadline = time.monotonic() + self.timeout_s
-        while True:
-            try:
-                return _read(self.client.view(*location))
-            except InvalidImage as error:  # a video, for example; it is not an input of the client
-                message = f"the workflow saved {PurePosixPath(location[0]).suffix or 'a file'}, which is not an image"
-                raise InvalidRequest(message) from error
-            except Rejected as error:
-                raise PromptLost("the output image was deleted on the ComfyUI server") from error
-            except ServerTimeout as error:
-                if time.monotonic() >= deadline:
-                    raise PromptLost("ComfyUI stopped responding") from error
-                time.sleep(min(1.0, self.timeout_s / 4))
+    @property
+    def _downloads(self) -> Downloads:
+        return Downloads(self.client, self.timeout_s)
 
-    def _saved_output(self, prefix: str) -> PILImage.Image:
-        """Return the output if it was saved before the server lost the prompt. Raises PromptLost."""
-        folder, _slash, name = prefix.partition("/")
-        try:
-            return _read(self.client.view(f"{name}_00001_.png", folder, "output"))
-        except (ServerTimeout, Rejected, InvalidImage):
-            raise PromptLost("ComfyUI restarted or stopped responding, and lost the prompt") from None
+    def _deliver_videos(self, indexes: range, results: list[Download]) -> None:
+        first = max(indexes.start, self._next_index)
+        self._next_index = first + len(results)
+        seed = self.run_request.request.seed_of(indexes.start)
+        for index, result in enumerate(results, first):
+            outputs.check_video(result.data)
+            self._images_done += 1
+            data = base64.b64encode(result.data).decode()
+            poster = base64.b64encode(result.poster or self._newest_preview).decode()
+            self.on_event(Video(index=index, seed=seed, data=data, poster=poster))
 
-    def _deliver(self, index: int, image: PILImage.Image) -> None:
-        self._images_done += 1
+    def _deliver(self, indexes: range, results: list[PILImage.Image], extras: list[PILImage.Image]) -> None:
+        """Send the images of a prompt. They share its seed, which is what draws them again."""
+        first = max(indexes.start, self._next_index)
+        self._next_index = first + len(results)
+        self._images_done += len(results)
+        seed = self.run_request.request.seed_of(indexes.start)
+        for index, image in enumerate(results, first):
+            self._send(image, index, seed)
+        for image in extras:
+            self._send(image, self._extras, seed, extra=True)
+            self._extras += 1
+
+    def _send(self, image: PILImage.Image, index: int, seed: int, *, extra: bool = False) -> None:
         data = base64.b64encode(images.png(image)).decode()
-        seed = self.run_request.request.seed_of(index)
-        self.on_event(Image(index=index, seed=seed, width=image.width, height=image.height, data=data))
+        size = {"width": image.width, "height": image.height}
+        self.on_event(Image(index=index, seed=seed, data=data, extra=extra, **size))
 
-    def _progress(self, counter: StepCounter, preview: bytes | None, index: int) -> None:
+    def _progress(self, counter: StepCounter, preview: bytes | None, indexes: range) -> None:
+        self._newest_preview = preview or self._newest_preview
         done, steps = counter.done, counter.total
         every = self.run_request.request.preview_every
         shown = _encode_preview(preview) if preview and every and done % every == 0 else None
         if preview and shown is None:
             return
-        count = self.run_request.request.num_images
+        size = len(indexes)
         self.on_event(
             Progress(
-                step=steps * index + done,
-                steps=steps * count,
+                step=steps * indexes.start + done * size,
+                steps=steps * self.run_request.request.num_images,
                 images_done=self._images_done,
-                batch=index,
+                batch=indexes.start // size,
                 batch_step=done,
                 preview=shown,
             )
@@ -275,10 +300,6 @@ class ComfyJob:
             error, self.run_request.workflow
         )
         return Failed(code=code, message=message, of_workflow=of_workflow, work=self._work(began))
-
-
-def _read(data: bytes) -> PILImage.Image:
-    return images.read(data)
 
 
 def _encode_preview(data: bytes) -> str | None:

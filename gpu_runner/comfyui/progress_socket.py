@@ -22,6 +22,7 @@ MAX_FRAME = 32 * 2**20  # error messages can contain dumps of tensors
 RECONNECT_DELAY_S = 1.0
 FEATURE_FLAGS = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
 PREVIEW, PREVIEW_WITH_METADATA = 1, 4
+PNG = 2  # format of a PREVIEW frame; previews are JPEG files (1)
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def _binary(frame: bytes) -> ProgressMessage | None:
         return None
     event, number = struct.unpack(">II", frame[:8])
     if event == PREVIEW:
-        return ProgressMessage("preview", {}, frame[8:])
+        image_type = "image/png" if number == PNG else "image/jpeg"
+        return ProgressMessage("preview", {"image_type": image_type}, frame[8:])
     if event == PREVIEW_WITH_METADATA and 8 + number <= len(frame):
         metadata = _text(f'{{"type": "preview", "data": {frame[8 : 8 + number].decode(errors="replace")}}}')
         return ProgressMessage("preview", metadata.data if metadata else {}, frame[8 + number :])

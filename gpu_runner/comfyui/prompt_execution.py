@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout, ServerUnreachable
+from gpu_runner.protocol import Workflow
 from gpu_runner.protocol.workflows.graph_builder import Graph
+from gpu_runner.protocol.workflows.template import SOCKET_NODE
 
+from . import outputs
 from .progress_socket import ProgressMessage, ProgressSocket
 from .step_counter import StepCounter
 
 log = logging.getLogger(__name__)
 
 POLL_S = 1.0
+DRAIN_S = 1.0  # for messages on their way when the history has the end of the prompt already
+MAX_SOCKET_IMAGES = 64
 OnProgress = Callable[[bytes | None], None]
+Result = dict[str, Any] | bytes  # parameters of /view, or an image that came through the socket
 
 
 class PromptLost(Exception):
@@ -51,7 +57,8 @@ class NodeExecutionError(Exception):
 class Outcome:
     """Outcome of a successful prompt."""
 
-    images: tuple[dict[str, Any], ...]  # outputs of the output node, as parameters of /view
+    results: tuple[Result, ...]  # of the output nodes, in their order
+    extras: tuple[Result, ...] = ()  # of the nodes whose images are stored beside them
     cached: frozenset[str] = frozenset()  # nodes whose results were cached
     seconds: float = 0.0
 
@@ -65,7 +72,7 @@ class PromptRun:
     graph: Graph
     prompt_id: str
     client_id: str
-    output_node: str
+    workflow: Workflow
     counter: StepCounter
     timeout_s: float
     stopping: Callable[[], bool]
@@ -73,6 +80,8 @@ class PromptRun:
     _stop_sent_at: float = 0.0
     _responded_at: float = 0.0
     _absent: int = 0
+    _running_node: str = ""
+    _sent: dict[str, list[bytes]] = field(default_factory=dict)  # images of the socket's output nodes
 
     def run(self) -> Outcome:
         """Run the prompt to its end. Raises NotQueued, Rejected, PromptLost, Cancelled or NodeExecutionError."""
@@ -131,11 +140,43 @@ class PromptRun:
             node, value, maximum = (message.data.get(name) for name in ("node", "value", "max"))
             if self.counter.progress(str(node), value, maximum):
                 self.on_progress(None)
+        elif message.type == "executing":
+            self._running_node = str(message.data.get("node"))
         elif message.type == "preview":
-            self.on_progress(message.image)
+            if sender := self._output_node_of(message):
+                self._sent.setdefault(sender, []).append(message.image)
+            else:
+                self.on_progress(message.image)
         return (
             message.type == "executing" and "prompt_id" in message.data and message.data.get("node") is None
         )
+
+    def _output_node_of(self, message: ProgressMessage) -> str:
+        """The node whose output an image is: a PNG file, where previews are JPEG files. Empty for a preview."""
+        node = str(message.data.get("node_id", self._running_node))
+        sends = self.graph.get(node, {}).get("class_type") == SOCKET_NODE
+        is_output = sends and message.data.get("image_type") == "image/png"
+        return node if is_output and len(self._sent.get(node, ())) < MAX_SOCKET_IMAGES else ""
+
+    def _results_of(self, nodes: list[str], known: dict[str, Any]) -> tuple[Result, ...]:
+        """Return what these nodes saved or sent, in the order of the nodes, then of their lists."""
+        found: list[Result] = []
+        for node in nodes:
+            if self.graph[node]["class_type"] != SOCKET_NODE:
+                found += outputs.files_of(known, node)
+                continue
+            if node not in self._sent:
+                self._drain()
+            if node not in self._sent:
+                raise PromptLost("the connection to ComfyUI was lost while it sent the image")
+            found += self._sent[node]
+        return tuple(found)
+
+    def _drain(self) -> None:
+        """Take the messages that were sent before the end and are still on their way."""
+        while message := self.progress_socket.next(DRAIN_S):
+            if self._handle(message):
+                return
 
     def _poll(self) -> Outcome | None:
         """Return the outcome, or None while the prompt is queued or running. Raises as ``run``.
@@ -167,11 +208,15 @@ class PromptRun:
         messages = [message for message in status.get("messages") or [] if len(message) == 2]
         if status.get("status_str") != "success":
             raise _failure(messages)
-        output = (known.get("outputs") or {}).get(self.output_node) or {}
         cached: list[Any] = next(
             (data.get("nodes", []) for kind, data in messages if kind == "execution_cached"), []
         )
-        return Outcome(tuple(output.get("images") or ()), frozenset(map(str, cached)), _seconds(messages))
+        return Outcome(
+            results=self._results_of(self.workflow.output_nodes, known),
+            extras=self._results_of(self.workflow.extra_nodes, known),
+            cached=frozenset(map(str, cached)),
+            seconds=_seconds(messages),
+        )
 
     # Cancelling --------------------------------------------------------------------------------------------------
 

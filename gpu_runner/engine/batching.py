@@ -118,14 +118,18 @@ def batch_key(operation: Operation) -> Hashable:
             return kind, options
 
 
-def _text_bucket(model: LoadedCheckpoint, denoise_input: DenoiseInput) -> tuple[int, ...]:
-    """Lengths of the texts, of families whose texts cannot be padded: rows of other lengths would need calls of their own."""
+def _text_bucket(model: LoadedCheckpoint, denoise_input: DenoiseInput) -> tuple[Hashable, ...]:
+    """Lengths of the texts, of families whose texts cannot be padded: rows of other lengths would need calls of their own.
+
+    And the size of a reference image, whose tokens are among those of the row.
+    """
     if model.facts.flow is None:
         return ()
     texts = denoise_input.guidance.conditionings
+    reference = None if denoise_input.extra is None else tuple(denoise_input.extra.shape)
     if model.facts.text[0].padded:
-        return tuple(sorted({len(text.context) for text in texts}))
-    return (-(-max(len(text.context) for text in texts) // TEXT_BUCKET),)
+        return *sorted({len(text.context) for text in texts}), reference
+    return -(-max(len(text.context) for text in texts) // TEXT_BUCKET), reference
 
 
 def _model_part_key(operation: Operation) -> str:

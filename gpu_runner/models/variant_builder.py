@@ -8,14 +8,13 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
-from cachetools import LRUCache
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from gpu_runner.models.lora.deltas import Parts
 from gpu_runner.models.lora.merge import Lora, LoraWeight, merged_tensors
 from gpu_runner.networks.conditioning import Embedding
-from gpu_runner.networks.loaded import LoadedCheckpoint
+from gpu_runner.networks.loaded import TEXT_ENCODERS, LoadedCheckpoint
 from gpu_runner.networks.loaded_text import LoadedTextEncoder
 from gpu_runner.networks.module_copies import tiling, with_tensors
 from gpu_runner.protocol import ModelFile
@@ -24,11 +23,10 @@ from gpu_runner.protocol.errors import ModelUnavailable
 from .loaders.checkpoint import vae_dtype
 from .loaders.textual_inversion import vectors_of
 from .memory_budget import CacheEntry
-from .variant import Variant, key_of, text_encoder_key, vae_key
+from .text_parts import no_encodings, with_text_encoders
+from .variant import Variant, key_of, vae_key
 
 log = logging.getLogger(__name__)
-
-TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 
 
 class PartStore(Protocol):
@@ -49,6 +47,7 @@ class VariantBuilder:
     """Builds one variant. Raises ModelUnavailable if a LoRA or VAE does not fit the checkpoint."""
 
     def __init__(self, store: PartStore, base: LoadedCheckpoint, variant: Variant) -> None:
+        base = with_text_encoders(store, base, variant.text_encoders)
         self._store = store
         self._base = base
         self._variant = variant
@@ -64,8 +63,9 @@ class VariantBuilder:
                     self._changes.setdefault(part, []).append(f"{use.file.sha256}*{weight}@{use.rank}")
 
     def build(self) -> LoadedCheckpoint:
-        unet_key = key_of(self._base.unet_key, [*self._changes.get("unet", ()), *self._tiled()])
-        unet = self._part("unet", unet_key)
+        unet_changes = [*self._changes.get("unet", ()), *self._tiled()]
+        unet_key = key_of(self._base.unet_key, unet_changes)
+        unet = self._part("unet", self._base.unet_key, unet_changes)
         vae_key, vae = self._vae()
         text = self._text()
         key = f"{unet_key} {text['text_key']} {vae_key}"
@@ -74,12 +74,13 @@ class VariantBuilder:
     def _tiled(self) -> list[str]:
         return ["tiling"] if self._variant.tiling else []
 
-    def _part(self, name: str, key: str) -> Any:
-        if key == self._base.key:
+    def _part(self, name: str, base_key: str, changes: list[str]) -> Any:
+        if not changes:
             return getattr(self._base, name)
         # Memory estimate: the merged weights are larger than the LoRAs, but all other weights are shared.
         needed = sum(use.lora.size_bytes for use in self._loras.get(name, ()))
-        return self._store.derived(f"{name} {key}", self._base.key, needed, lambda: self._merged_part(name))
+        key = f"{name} {key_of(base_key, changes)}"
+        return self._store.derived(key, self._base.key, needed, lambda: self._merged_part(name))
 
     def _merged_part(self, name: str) -> CacheEntry:
         with torch.inference_mode(False), torch.no_grad():
@@ -102,41 +103,17 @@ class VariantBuilder:
             f"vae {key}", base_key, 0, lambda: CacheEntry(tiling(vae), 0, base=base_key)
         )
 
-    def _named_text_encoders(self) -> dict[str, Any]:
-        """Text encoders in files of their own, each in the place of its kind in the family."""
-        parts = self._base.facts.text
-        loaded = [self._store.text_encoder(file, self._base.dtype) for file in self._variant.text_encoders]
-        by_kind = {encoder.kind: encoder for encoder in loaded}
-        if unfit := next((kind for kind in by_kind if kind not in [part.kind for part in parts]), ""):
-            raise ModelUnavailable(f"a text encoder {unfit} does not fit {self._base.facts.label}")
-        chosen = [by_kind[part.kind] for part in parts if part.kind in by_kind]
-        if not chosen or any(part.kind not in by_kind and not part.optional for part in parts):
-            names = ", ".join(part.kind for part in parts if not part.optional)
-            raise ModelUnavailable(f"{self._base.facts.label} needs the text encoders {names}")
-        key = "+".join(text_encoder_key(file, self._base.dtype) for file in self._variant.text_encoders)
-        encodings = self._store.derived(f"encodings {key}", self._base.key, 0, self._no_encodings)
-        modules = [encoder.module for encoder in chosen]
-        return {
-            "text_key": f"{self._base.family}:{key}",
-            "text_encoder": modules[0],
-            "text_encoder_2": modules[1] if len(modules) > 1 else None,
-            "encodings": encodings,
-        }
-
     def _text(self) -> dict[str, Any]:
-        if self._variant.text_encoders:
-            return self._named_text_encoders()
         changes = {name: self._changes.get(name, []) for name in TEXT_ENCODERS}
-        key = key_of(self._base.text_key, [*changes["text_encoder"], *changes["text_encoder_2"]])
+        key = key_of(self._base.text_key, [change for part in changes.values() for change in part])
         embeddings = {"embeddings": self._embeddings()}
         if key == self._base.text_key:
             return {"text_key": key, **embeddings}
-        encoders = {name: self._part(name, key_of(self._base.key, changes[name])) for name in TEXT_ENCODERS}
-        encodings = self._store.derived(f"encodings {key}", self._base.key, 0, self._no_encodings)
+        encoders = {name: self._part(name, self._base.text_key, changes[name]) for name in TEXT_ENCODERS}
+        encodings = self._store.derived(
+            f"encodings {key}", self._base.key, 0, lambda: no_encodings(self._base)
+        )
         return {"text_key": key, "encodings": encodings, **encoders, **embeddings}
-
-    def _no_encodings(self) -> CacheEntry:
-        return CacheEntry(LRUCache(self._base.encodings.maxsize), 0, base=self._base.key)
 
     def _embeddings(self) -> dict[str, Embedding]:
         """The embeddings of the prompts, and those inside the LoRAs, as far as they fit the checkpoint.
@@ -145,6 +122,8 @@ class VariantBuilder:
         A1111: its name is then drawn as the words that it consists of. An embedding of the registry takes precedence
         over one inside a LoRA.
         """
+        if not self._base.has_text_encoder:
+            return {}
         widths = [encoder.config.hidden_size for encoder in self._base.text_encoders]
         found: dict[str, Embedding] = {}
         for (sha256, name), tensors in self._bundled.items():

@@ -8,7 +8,13 @@ from typing import Any, TypeAlias
 
 import torch
 from cachetools import LRUCache
-from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderKLFlux2,
+    AutoencoderKLQwenImage,
+    ControlNetModel,
+    UNet2DConditionModel,
+)
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
@@ -23,6 +29,7 @@ TextModel: TypeAlias = CLIPTextModel | CLIPTextModelWithProjection
 
 
 ENCODINGS_KEPT = 64
+TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 
 
 @dataclass(eq=False)
@@ -37,13 +44,16 @@ class LoadedCheckpoint:
     key: str  # the file's SHA-256, with a suffix for registry overrides and variants
     family: str
     unet: UNet2DConditionModel | Any
-    vae: AutoencoderKL
+    vae: AutoencoderKL  # or that of FLUX.2 or Qwen-Image
     text_encoder: TextModel
     alphas_cumprod: Tensor | None  # None: a flow-matching model
     prediction_type: str
     vae_scaling: float
     size_bytes: int
     text_encoder_2: TextModel | None = None
+    text_encoder_3: TextModel | None = None
+    text_kinds: tuple[str, ...] = ()  # of a flow-matching model: the kind of each text encoder
+    variant: str = ""  # of the family, as far as the file tells
     vae_shift: float = 0.0  # latent = (encoded - vae_shift) * vae_scaling
     embeddings: Mapping[str, Embedding] = field(default_factory=dict)  # textual inversions, by name
     encodings: LRUCache[tuple[TextEncodingOptions, str], Conditioning] = (
@@ -64,22 +74,28 @@ class LoadedCheckpoint:
     @property
     def facts(self) -> Family:
         """What distinguishes its family from others."""
-        return family_of(self.family)
+        return family_of(self.family, self.variant)
 
     @property
     def text_encoders(self) -> list[TextModel]:
-        return (
-            [self.text_encoder] if self.text_encoder_2 is None else [self.text_encoder, self.text_encoder_2]
-        )
+        found = (self.text_encoder, self.text_encoder_2, self.text_encoder_3)
+        return [encoder for encoder in found if encoder is not None]
+
+    @property
+    def encoders_by_kind(self) -> dict[str, Any]:
+        """Text encoders of a flow-matching model by kind; empty if it has none yet."""
+        return dict(zip(self.text_kinds, self.text_encoders, strict=False))
 
     @property
     def has_vae(self) -> bool:
         """Whether there is a VAE: that of the file, or a named one."""
-        return isinstance(self.vae, AutoencoderKL)
+        return isinstance(self.vae, AutoencoderKL | AutoencoderKLFlux2 | AutoencoderKLQwenImage)
 
     @property
     def has_text_encoder(self) -> bool:
-        """Whether there is a text encoder: that of the file, or a named one."""
+        """Whether there are the text encoders that the family needs: those of the file, or named ones."""
+        if self.facts.flow is not None:
+            return all(part.optional or part.kind in self.text_kinds for part in self.facts.text)
         return any(True for _ in self.text_encoder.parameters())
 
     @property
@@ -99,7 +115,7 @@ class LoadedCheckpoint:
         return replace(self, **modules)  # type: ignore[arg-type]
 
     def modules(self) -> dict[str, nn.Module]:
-        names = ("unet", "vae", "text_encoder", "text_encoder_2")
+        names = ("unet", "vae", *TEXT_ENCODERS)
         return {name: module for name in names if (module := getattr(self, name)) is not None}
 
     # The modules' own `dtype` and `device` properties iterate over all parameters, which takes about 1 ms.

@@ -25,6 +25,7 @@ from .messages import (
     ServerCredentials,
     ServerLoad,
     TrainedFile,
+    Video,
     WorkflowProblems,
 )
 from .request_parts.analysis import Analysis
@@ -75,6 +76,7 @@ __all__ = [
     "TrainedFile",
     "TrainingImage",
     "Upscale",
+    "Video",
     "Workflow",
     "WorkflowProblems",
 ]

@@ -37,7 +37,9 @@ from .request_parts.values import (
     Steps,
     StrictModel,
 )
+from .request_parts.video import Video
 
+MAX_REFERENCES = 16
 MAX_TILES = 1024  # of an image; 64 x 64 pixel tiles of a 1024 x 1024 image with an overlap of 8 are 361
 Emphasis = Literal["Original", "No norm", "Ignore", "None"]
 ResizeMode = Literal["stretch", "crop", "fill", "latent"]
@@ -118,6 +120,9 @@ class GenerationRequest(StrictModel):
 
     # Init image.
     init_images: tuple[InputImage, ...] = ()  # one for all images, or one per image
+    # Images that a model looks at without drawing over them, as for editing by instruction. ComfyUI templates only: their
+    # slots images[0], images[1], … take them in this order, as they are.
+    images: tuple[InputImage, ...] = Field(default=(), max_length=MAX_REFERENCES)
     background: str = Field(default="#ffffff", pattern=r"^#[0-9a-fA-F]{6}$")  # replaces transparency
     resize_mode: ResizeMode = "stretch"
     upscaler: Name = ""  # for init images that are enlarged; empty: Lanczos
@@ -147,6 +152,7 @@ class GenerationRequest(StrictModel):
     detail_passes: tuple[DetailPass, ...] = Field(default=(), max_length=MAX_DETAIL_PASSES)
     details_only: bool = False  # the detail passes alone, over the init image as it is
     face_identity: Fraction = 0.0  # weight of the init image's face (IP-Adapter)
+    video: Video | None = None  # ComfyUI workflows only: each result is a video instead of an image
     nsfw: Nsfw = Nsfw()
     labels: tuple[Label, ...] = Field(default=(), max_length=4)
     marks: tuple[Mark, ...] = Field(default=(), max_length=8)  # PNG only
@@ -171,6 +177,8 @@ class GenerationRequest(StrictModel):
         elif count not in (1, self.num_images):
             allowed = "1 image" if self.num_images == 1 else f"1 or num_images={self.num_images} images"
             raise ValueError(f"init_images must have {allowed} with task={task} (got {count})")
+        if self.images and task not in ("txt2img", "img2img"):
+            raise ValueError(f"images is only allowed with task=txt2img or img2img (got task={task})")
         if self.hires and task != "txt2img":
             raise ValueError(f"hires is only allowed with task=txt2img (got task={task})")
         if self.cut_out and task != "cut_out" and (self.cut_out.mask_only or self.cut_out.with_mask):
@@ -266,6 +274,20 @@ class GenerationRequest(StrictModel):
             raise ValueError(f"marks are only allowed with output_format=png (got {self.output_format})")
         return self
 
+    @model_validator(mode="after")
+    def videos_have_the_format_of_their_workflow(self) -> GenerationRequest:
+        if self.video is None:
+            return self
+        if self.task not in ("txt2img", "img2img"):
+            raise ValueError(f"video is only allowed with task=txt2img or img2img (got {self.task})")
+        if self.output_format != "png":
+            raise ValueError(
+                f"output_format is not allowed with video, whose workflow decides it (got {self.output_format})"
+            )
+        if self.marks:
+            raise ValueError("marks are not allowed with video: they are text chunks of PNG files")
+        return self
+
     @property
     def denoises(self) -> bool:
         """Whether the task runs the denoising loop. Other tasks count one step per image."""
@@ -340,6 +362,7 @@ class GenerationRequest(StrictModel):
             *(ModelName("face_restorer", part.model) for part in faces),
             *(ModelName("face_detector", part.detector) for part in faces),
             ModelName("nsfw", self.nsfw.model if self.nsfw.policy != "off" else ""),
+            ModelName("tagger", self.training.tagger if self.training else ""),
             *([ModelName(self.analysis.model_kind, self.analysis.model)] if self.analysis else ()),
         ]
         return [name for name in dict.fromkeys(names) if name.name]

@@ -132,7 +132,18 @@ class Image(StrictModel):
     data: str  # base64 of a PNG file without text chunks
     nsfw: bool | None = None  # None: not checked
     nsfw_score: float | None = None
+    extra: bool = False  # stored beside the images of the job; counted by an index of its own
     regions_left_out: int = Field(default=0, ge=0)  # found by detail passes, but beyond their max_regions
+
+
+class Video(StrictModel):
+    """An output video as the ComfyUI server saved it, before the platform writes metadata into it."""
+
+    type: Literal["video"] = "video"
+    index: int = Field(ge=0)
+    seed: int
+    data: str  # base64 of an MP4, WebM, animated PNG, WebP or GIF file
+    poster: str = ""  # base64 of an image that shows it, if the server has one: PNG or JPEG
 
 
 class ControlMap(StrictModel):
@@ -198,7 +209,7 @@ class Failed(StrictModel):
 
 
 Event = Annotated[
-    Accepted | Progress | ControlMap | Image | Findings | TrainedFile | Done | Failed,
+    Accepted | Progress | ControlMap | Image | Video | Findings | TrainedFile | Done | Failed,
     Field(discriminator="type"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

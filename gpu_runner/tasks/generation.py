@@ -100,7 +100,7 @@ class Pass:
 
     @classmethod
     def of(cls, request: GenerationRequest, model: LoadedCheckpoint, before: Pass | None = None) -> Pass:
-        levels = noise_levels(model, request.width, request.height)
+        levels = noise_levels(model, request.width, request.height, request.num_inference_steps)
         sampling = SamplingConfig.of(request, levels, model.facts.latents)
         first_pass_calls = _calls(before.request) if before else None
         prompts = PromptComposition.of(
@@ -413,4 +413,6 @@ def _context(
         extra = yield from inpainting.conditioning(pass_.model, *size, parts.canvas)
     elif instruct.is_instruct_model(pass_.model):
         extra = yield from instruct.conditioning(pass_.model, parts.canvas, parts.latent)
+    elif pass_.model.facts.allows("references") and parts.latent is not None:
+        extra = yield from instruct.init_image_latent(pass_.model, parts.canvas, parts.latent)
     return DenoiseContext(pass_.model, guidance, parts.latent_mask, extra, parts.controls, parts.layout)

@@ -1,4 +1,4 @@
-"""Editing by instruction: InstructPix2Pix checkpoints, whose UNet also reads the latent of the init image.
+"""Editing by instruction: checkpoints whose denoiser also reads the latent of the init image, as InstructPix2Pix.
 
 Brooks et al. 2023, InstructPix2Pix: Learning to Follow Image Editing Instructions.
 """
@@ -45,7 +45,15 @@ def conditioning(
     """
     if canvas is None or latent is None:
         raise InvalidRequest("an InstructPix2Pix checkpoint needs an init image")
-    if canvas.mask is not None:  # the latent's masked area may have other content
-        encoded = yield EncodeImage(model, canvas.pixels)
-        latent = encoded if encoded.shape == latent.shape else latent
+    latent = yield from init_image_latent(model, canvas, latent)
     return latent / model.vae_scaling
+
+
+def init_image_latent(
+    model: LoadedCheckpoint, canvas: Canvas | None, latent: Tensor
+) -> Generator[Operation, Any, Tensor]:
+    """The latent of the whole init image. That of the pass may have other content in its masked area."""
+    if canvas is None or canvas.mask is None:
+        return latent
+    encoded = yield EncodeImage(model, canvas.pixels)
+    return encoded if encoded.shape == latent.shape else latent

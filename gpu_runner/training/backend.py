@@ -14,13 +14,12 @@ from pydantic import ValidationError
 from gpu_runner import logs
 from gpu_runner.protocol import EVENT, Done, Event, Failed, Progress, RunRequest
 from gpu_runner.server.backend import OnEvent
+from gpu_runner.server.running_jobs import RunningJobs
 from gpu_runner.server.status_report import Report
 
 from .folders import folder_of, remove_old
 
 log = logging.getLogger(__name__)
-
-STOP_WAIT_S = 3.0
 
 
 class TrainingJob:
@@ -98,62 +97,37 @@ class TrainingBackend:
         """``save_every_s``: seconds between saved states; None: the worker's default."""
         self._models_root, self._work_dir = models_root, work_dir
         self._device, self._threads, self._save_every_s = device, threads, save_every_s
-        self._lock = threading.Lock()
-        self._jobs: dict[str, TrainingJob] = {}
-        self._steps_total = 0
+        self._running: RunningJobs[TrainingJob] = RunningJobs()
 
     def start(self) -> None:
         remove_old(self._work_dir)
 
     def stop(self) -> None:
         """End all trainings. They resume with the next attempt."""
-        with self._lock:
-            jobs = list(self._jobs.values())
-        for job in jobs:
-            job.kill(Failed(code="stopping", message="the trainer is shutting down"))
-        for job in jobs:
-            job.ended.wait(STOP_WAIT_S)
+        ending = Failed(code="stopping", message="the trainer is shutting down")
+        self._running.stop(lambda job: job.kill(ending))
 
     @property
     def alive(self) -> bool:
         return True
 
     def jobs(self) -> tuple[str, ...]:
-        with self._lock:
-            return tuple(self._jobs)
+        return self._running.ids()
 
     def submit(self, run_request: RunRequest, on_event: OnEvent) -> TrainingJob:
         """Start a training. A running job with the same id is discarded."""
-
-        def handle_event(event: Event) -> None:
-            if isinstance(event, Done | Failed):
-                self._forget(job)
-            on_event(event)
-
-        folder = folder_of(self._work_dir, run_request.job_id)
-        job = TrainingJob(self._command(folder), run_request, handle_event)
-        with self._lock:
-            older, self._jobs[run_request.job_id] = self._jobs.get(run_request.job_id), job
-        if older is not None:
-            older.discard()
-        job.start()
-        return job
+        command = self._command(folder_of(self._work_dir, run_request.job_id))
+        return self._running.start(lambda handle: TrainingJob(command, run_request, handle), on_event)
 
     def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool:
-        with self._lock:
-            job = self._jobs.get(job_id)
-        if job is None:
-            return False
-        job.cancel(mode)
-        return True
+        return self._running.cancel(job_id, mode)
 
     def unload(self) -> bool:
         """Models are freed with each worker. Returns False while jobs are running."""
         return not self.jobs()
 
     def report(self) -> Report:
-        running = sum(job.steps_run for job in list(self._jobs.values()))
-        return Report(backend="training", device=self._device, steps_total=self._steps_total + running)
+        return Report(backend="training", device=self._device, steps_total=self._running.steps_total)
 
     def _command(self, folder: Path) -> list[str]:
         options: dict[str, object] = {
@@ -166,9 +140,3 @@ class TrainingBackend:
             options["save-every-s"] = self._save_every_s
         arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         return [sys.executable, "-m", "gpu_runner.training.worker", *arguments]
-
-    def _forget(self, job: TrainingJob) -> None:
-        with self._lock:
-            self._steps_total += job.steps_run
-            if self._jobs.get(job.run_request.job_id) is job:
-                del self._jobs[job.run_request.job_id]

@@ -18,10 +18,10 @@ from gpu_runner.protocol import GenerationRequest, LoraTraining
 from . import state as states
 from .adapters import Adapters
 from .dataset import Example, batches, bucket_of, encode_images
-from .objective import Objective
-from .prompts import Prompts
+from .denoisers.denoiser import Denoiser
+from .denoisers.flow import FlowDenoiser
+from .denoisers.unet import UNetDenoiser
 from .samples import sample_grid
-from .unet_call import predict
 
 SAVE_EVERY_S = 30.0
 MAX_GRADIENT_NORM = 1.0
@@ -44,13 +44,15 @@ class Trainer:
         files: Sequence[bytes],
         folder: Path,
         save_every_s: float = SAVE_EVERY_S,
+        captions: Sequence[str] | None = None,
     ) -> None:
+        """``captions``: of the images; None: those of the request."""
         assert request.training is not None
         self.checkpoint, self.request, self.training = checkpoint, request, request.training
         self._folder, self._save_every_s = folder, save_every_s
         pixels = request.width * request.height
         self._examples = encode_images(checkpoint, files, pixels, flip=self.training.flip)
-        self._captions = self.training.captions()
+        self.captions = list(self.training.captions() if captions is None else captions)
         trains_text = self.training.text_encoder_learning_rate > 0
         self.adapters = Adapters(
             checkpoint,
@@ -61,8 +63,7 @@ class Trainer:
         )
         if self.training.gradient_checkpointing:
             checkpoint.unet.enable_gradient_checkpointing()
-        self._prompts = Prompts(checkpoint, trained=trains_text)
-        self._objective = Objective(checkpoint, self.training.min_snr_gamma)
+        self._denoiser = _denoiser(checkpoint, request, self.training)
         self._optimizer = _optimizer(self.adapters, self.training)
         self.state = states.load(folder)
         if self.state.step:
@@ -93,10 +94,10 @@ class Trainer:
     def samples(self) -> Image:
         """A grid of samples of the model as it is now."""
         size = bucket_of((self.request.width, self.request.height), self.request.width * self.request.height)
-        prompt = self.request.prompt or self.training.trigger or self._captions[0]
+        prompt = self.request.prompt or self.training.trigger or self.captions[0]
         self.checkpoint.unet.eval()
         return sample_grid(
-            self.checkpoint, self._prompts, prompt, size, self.training.samples, self.request.seed
+            self.checkpoint, self._denoiser, prompt, size, self.training.samples, self.request.seed
         )
 
     def _step(self, batch: Sequence[Example]) -> float:
@@ -106,17 +107,18 @@ class Trainer:
         generator = torch.Generator().manual_seed((self.request.seed * 1_000_003 + self.state.step) % 2**63)
         latents = torch.stack([example.latent for example in batch])
         noise = torch.randn(latents.shape, generator=generator)
-        timesteps = torch.randint(self._objective.timesteps, (len(batch),), generator=generator)
+        objective = self._denoiser.objective
+        times = objective.times(len(batch), generator)
         device = self.checkpoint.device
-        noisy = self._objective.noised(latents, noise, timesteps).to(device)
-        target = self._objective.target(latents, noise, timesteps).to(device)
+        noisy = objective.noised(latents, noise, times).to(device)
+        target = objective.target(latents, noise, times).to(device)
 
-        loss = self._loss([self._captions[example.index] for example in batch], noisy, timesteps, target)
+        loss = self._loss([self.captions[example.index] for example in batch], noisy, times, target)
         if self.training.keeps_prior:
             captions = [self.training.class_prompt] * len(batch)
             with torch.no_grad(), self.adapters.disabled():
-                prior = self.predict(captions, noisy, timesteps)
-            loss = loss + self.training.prior_weight * self._loss(captions, noisy, timesteps, prior)
+                prior = self.predict(captions, noisy, times)
+            loss = loss + self.training.prior_weight * self._loss(captions, noisy, times, prior)
         loss.backward()
         parameters = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
         torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
@@ -127,13 +129,18 @@ class Trainer:
             raise FloatingPointError("the loss is not finite: the learning rate is too high for this model")
         return value
 
-    def predict(self, captions: list[str], noisy: Tensor, timesteps: Tensor) -> Tensor:
-        """Prediction (n, 4, h, w) of the model in training for noisy latents, one caption each."""
-        context, pooled = self._prompts.encode(captions)
-        return predict(self.checkpoint, noisy, timesteps.to(noisy.device), context, pooled)
+    def predict(self, captions: list[str], noisy: Tensor, times: Tensor) -> Tensor:
+        """Prediction (n, channels, h, w) of the model in training for noisy latents, one caption each."""
+        return self._denoiser.predict(captions, noisy, times)
 
-    def _loss(self, captions: list[str], noisy: Tensor, timesteps: Tensor, target: Tensor) -> Tensor:
-        return self._objective.loss(self.predict(captions, noisy, timesteps), target, timesteps)
+    def _loss(self, captions: list[str], noisy: Tensor, times: Tensor, target: Tensor) -> Tensor:
+        return self._denoiser.objective.loss(self.predict(captions, noisy, times), target, times)
+
+
+def _denoiser(checkpoint: LoadedCheckpoint, request: GenerationRequest, training: LoraTraining) -> Denoiser:
+    if checkpoint.facts.flow is None:
+        return UNetDenoiser(checkpoint, request, training)
+    return FlowDenoiser(checkpoint, request)
 
 
 def _optimizer(adapters: Adapters, training: LoraTraining) -> torch.optim.Optimizer:

@@ -24,6 +24,7 @@ from gpu_runner import logs
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import InvalidImage
 from gpu_runner.models import devices
+from gpu_runner.models.request_models import Models
 from gpu_runner.models.store import ModelStore
 from gpu_runner.models.torch_environment import environment_of
 from gpu_runner.protocol import (
@@ -41,6 +42,7 @@ from gpu_runner.protocol import (
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.step_count import evaluations_per_trained_row
 
+from .captions import captions_of
 from .folders import remove
 from .lora_file import ARCHITECTURES, lora_file
 from .trainer import SAVE_EVERY_S, Trainer
@@ -99,11 +101,12 @@ class Worker:
         file = self._run_request.checkpoint
         if file is None:
             raise ValueError("a training needs a checkpoint")
-        checkpoint = self._store.checkpoint(file)
-        if checkpoint.family not in ARCHITECTURES or not checkpoint.has_vae:
+        checkpoint = Models.of(self._store, self._run_request).checkpoint
+        if checkpoint.family not in ARCHITECTURES:
             raise ModelUnavailable(f"{file.path} cannot be trained")
         files = [base64.b64decode(self._run_request.inputs[image.image.sha256]) for image in training.images]
-        trainer = Trainer(checkpoint, request, files, self._folder, self._save_every_s)
+        captions = captions_of(self._store, self._run_request, training, files)
+        trainer = Trainer(checkpoint, request, files, self._folder, self._save_every_s, captions)
         self._steps_done = trainer.state.step
 
         def on_step(step: int, loss: float) -> None:
@@ -127,6 +130,7 @@ class Worker:
             steps=trainer.state.step,
             base_sha256=file.sha256,
             date=trainer.state.date,
+            captions=captions,
         )
         self._send_file(content)
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 from access.models import BusinessSource
 from access.prompt_modes import PromptMode
 from gpu_runner import logs
+from gpu_runner.protocol import GenerationRequest
 from jobs.admission.submission import Submission
 from jobs.billing import cost, workflow_cost
 from jobs.images import storage
@@ -133,6 +134,14 @@ def _admitted_before(submission: Submission) -> Job | None:
         return known
     named = Job.objects.filter(dialect=submission.dialect, external_id=submission.external_id)
     return named.filter(source=submission.source, id_may_repeat=False).first()
+
+
+def understood(submission: Submission) -> GenerationRequest:
+    """The request as a job of the submission would store it. Limits are not checked. Raises Refused."""
+    submission = workflow_routing.routed(submission)
+    models = ModelResolver(submission.source, submission.backend, submission.files, submission.workflow)
+    submission = replace(submission, request=completed(models, submission.request))
+    return planned_job(submission, resolve_all(models, submission.request)).generation_request
 
 
 def planned_job(submission: Submission, files: Resolution) -> Job:

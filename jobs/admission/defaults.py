@@ -11,12 +11,13 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import NSFW_POLICIES, GenerationRequest, NsfwPolicy
-from gpu_runner.protocol.families.registry import FAMILIES as FACTS
 from gpu_runner.protocol.request_parts.analysis import Analysis
 from gpu_runner.protocol.request_parts.details import DetailPass, FaceRestoration
 from jobs.errors import UnknownModel, Unsupported
 from models_registry.errors import ModelNotFound, ModelUnusable
-from models_registry.models import FAMILIES, FOLDERS, Kind, ModelFile
+from models_registry.family_facts import family_facts
+from models_registry.models import FOLDERS, Kind, ModelFile
+from models_registry.parts import chosen_vae
 from models_registry.selectors import list_for
 
 from .model_resolution import ModelResolver
@@ -81,8 +82,10 @@ def _with_nsfw_check(models: ModelResolver, request: GenerationRequest) -> Gener
 
 def _with_vae(models: ModelResolver, request: GenerationRequest) -> GenerationRequest:
     """Use the default VAE for checkpoints without one. Without a default, ``resolve_all`` refuses the request."""
-    if request.vae or not request.denoises:
+    if request.vae or not (request.denoises or request.training):
         return request
+    if of_row := _vae_of_row(models, request.checkpoint):
+        return request.model_copy(update={"vae": of_row})
     others = [request.hires.checkpoint] if request.hires else []
     others += [part.checkpoint for part in request.detail_passes if part.vae is None]
     names = {request.checkpoint, *filter(None, others)}  # empty: the same checkpoint
@@ -93,17 +96,24 @@ def _with_vae(models: ModelResolver, request: GenerationRequest) -> GenerationRe
 
 
 def _default_vae(models: ModelResolver, checkpoint: str) -> ModelFile | None:
-    """The default VAE. A family with other latents than Stable Diffusion has its own, used if it is the only one."""
+    """The default VAE. A family with other latents than Stable Diffusion has its own."""
     files = list_for(Kind.VAE, models.source)
     try:
-        family = models.find(Kind.CHECKPOINT, checkpoint).family
+        facts = family_facts(models.find(Kind.CHECKPOINT, checkpoint))
     except ModelNotFound:
         return None  # ``resolve_all`` refuses the request
-    if family not in FACTS or FACTS[family].flow is None:
+    if facts is None or facts.flow is None:
         return files.filter(is_default=True).first()
-    fitting = [file for file in files if family in str(file.metadata.get(FAMILIES, "")).split()]
-    chosen = [file for file in fitting if file.is_default] or fitting
-    return chosen[0] if len(chosen) == 1 else None
+    return chosen_vae(facts, files)
+
+
+def _vae_of_row(models: ModelResolver, checkpoint: str) -> str:
+    """Name of the VAE that the row of the checkpoint names; empty if it names none."""
+    try:
+        file = models.find(Kind.CHECKPOINT, checkpoint).vae_file
+    except ModelNotFound:
+        return ""
+    return file.name if file else ""
 
 
 def _is_without_vae(models: ModelResolver, checkpoint: str) -> bool:

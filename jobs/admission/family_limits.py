@@ -9,11 +9,11 @@ from django.utils.translation import gettext as _
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.families.family import Family
 from gpu_runner.protocol.families.limits import left_out, limits
-from gpu_runner.protocol.families.registry import FAMILIES
-from gpu_runner.protocol.prompt.window import cut_prompts
+from gpu_runner.protocol.prompt.window import cut_prompts, window_of
 from jobs.errors import Refused, Unsupported
 from jobs.models import Backend
 from models_registry.errors import ModelNotFound
+from models_registry.family_facts import family_facts
 from models_registry.models import Kind, ModelFile
 
 from .model_resolution import ModelResolver
@@ -56,11 +56,12 @@ def _other_latents(
 
 def family_warnings(checkpoint: ModelFile | None, request: GenerationRequest) -> list[str]:
     """Fields without effect, which clients send whatever the model."""
-    family = FAMILIES.get(checkpoint.family) if checkpoint else None
+    family = family_facts(checkpoint) if checkpoint else None
     if family is None:
         return []
     unused = [f"{field}: no effect with {family.label}" for field in left_out(family, request)]
-    window = family.text[0].tokens
+    part = window_of(family)
+    window = part.tokens if part else 0
     return [*unused, *(f"{field}: cut to {window} tokens" for field in cut_prompts(family, request))]
 
 
@@ -70,5 +71,5 @@ def _find(models: ModelResolver, name: str) -> tuple[ModelFile, Family] | None:
         checkpoint = models.find(Kind.CHECKPOINT, name)
     except ModelNotFound:
         return None
-    family = FAMILIES.get(checkpoint.family)
+    family = family_facts(checkpoint)
     return None if family is None else (checkpoint, family)

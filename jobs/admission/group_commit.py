@@ -45,6 +45,12 @@ class GroupCommit(Generic[Item, Result]):
         self._queued: list[_Call[Item, Result]] = []
         self._is_running = False
 
+    @property
+    def waiting(self) -> int:
+        """Number of items that wait for the next group."""
+        with self._lock:
+            return len(self._queued)
+
     def submit(self, item: Item) -> Result:
         """Process one item and return its result. Raises the error of the item or of the transaction."""
         call = _Call[Item, Result](item)

@@ -76,7 +76,8 @@ _TOGETHER: GroupCommit[Planned, Job] = GroupCommit(insert_all)
 
 def _first_transition(planned: Planned) -> Transition:
     job, note = planned.job, planned.submission.note[:300]
-    return Transition(job=job, to_state=State.QUEUED, note=note, at=job.created_at)
+    ignored = list(planned.submission.ignored_fields) or None
+    return Transition(job=job, to_state=State.QUEUED, note=note, ignored_fields=ignored, at=job.created_at)
 
 
 def _promise(submission: Submission, job: Job) -> None:

@@ -18,27 +18,30 @@ from models_registry.errors import ModelNotFound
 from models_registry.lora_tags import lora_use
 
 
-def with_tagged_loras(request: GenerationRequest, source: BusinessSource) -> GenerationRequest:
+def with_tagged_loras(
+    request: GenerationRequest, source: BusinessSource, *, dialect: str = ""
+) -> GenerationRequest:
     """Add the LoRAs of the prompts' tags to ``loras``. A LoRA that the request names itself keeps those weights.
 
-    Raises Unsupported for a tag that cannot be used.
+    ``dialect``: as for ``resolve``. Raises Unsupported for a tag that cannot be used.
     """
-    loras = _with_tags(request.loras, request.prompt, source, "prompt")
+    loras = _with_tags(request.loras, request.prompt, source, "prompt", dialect)
     hires = request.hires
     if hires is not None and hires.prompt:
-        of_hires = _with_tags(hires.loras or (), hires.prompt, source, "hires.prompt")
+        of_hires = _with_tags(hires.loras or (), hires.prompt, source, "hires.prompt", dialect)
         if of_hires or hires.loras is not None:
             hires = hires.model_copy(update={"loras": of_hires})
     details = tuple(
-        _detail_with_tags(part, source, number) for number, part in enumerate(request.detail_passes)
+        _detail_with_tags(part, source, number, dialect) for number, part in enumerate(request.detail_passes)
     )
     return request.model_copy(update={"loras": loras, "hires": hires, "detail_passes": details})
 
 
-def _detail_with_tags(part: DetailPass, source: BusinessSource, number: int) -> DetailPass:
+def _detail_with_tags(part: DetailPass, source: BusinessSource, number: int, dialect: str) -> DetailPass:
     regions = []
     for region in part.regions:
-        loras = _with_tags(region.loras or (), region.prompt, source, f"detail_passes.{number}.regions")
+        field = f"detail_passes.{number}.regions"
+        loras = _with_tags(region.loras or (), region.prompt, source, field, dialect)
         known = loras or region.loras is not None
         regions.append(region.model_copy(update={"loras": loras}) if known else region)
     return part.model_copy(update={"regions": tuple(regions)})
@@ -55,13 +58,13 @@ def refuse_tags(prompt: str, instead: str) -> None:
 
 
 def _with_tags(
-    loras: tuple[LoraUse, ...], prompt: str, source: BusinessSource, field: str
+    loras: tuple[LoraUse, ...], prompt: str, source: BusinessSource, field: str, dialect: str
 ) -> tuple[LoraUse, ...]:
     uses = {lora.name: lora for lora in loras}
     added: list[LoraUse] = []
     for tag in extra_networks(prompt)[1]:
         try:
-            use = LoraUse.model_validate(lora_use(tag, source))
+            use = LoraUse.model_validate(lora_use(tag, source, dialect=dialect))
         except (InvalidTag, ModelNotFound, ValueError) as error:
             reason = _("the weights must be from -10 to 10") if _is_out_of_range(error) else str(error)
             message = _("%(tag)s in the prompt cannot be used: %(reason)s")

@@ -78,13 +78,15 @@ class ModelDefaults:
 NONE = ModelDefaults()
 
 
-def defaults_of(name: str, source: BusinessSource, key: AccessKey | None = None) -> ModelDefaults:
+def defaults_of(
+    name: str, source: BusinessSource, key: AccessKey | None = None, *, dialect: str = ""
+) -> ModelDefaults:
     """Defaults of the checkpoint of this name; without a name, of the default checkpoint.
 
-    A name that admission refuses has no defaults.
+    A name that admission refuses has no defaults. ``dialect``: as for ``resolve``.
     """
     try:
-        checkpoint = resolve(Kind.CHECKPOINT, name, source)
+        checkpoint = resolve(Kind.CHECKPOINT, name, source, dialect=dialect if name else "")
     except ModelNotFound:
         return NONE
     return of_checkpoint(checkpoint, source, key)

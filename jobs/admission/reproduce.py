@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from access.models import AccessKey, BusinessSource
 from access.prompt_modes import PromptMode
 from gpu_runner.protocol import ModelName
-from jobs.errors import InvalidImage, Refused
+from jobs.errors import InvalidImage, Refused, Unsupported
 from jobs.images import storage
 from jobs.models import Backend, InputPicture, Job, JobInput, Lane, Output, OutputKind, Reproduction
 from jobs.reproduction.build import workflow_digest
@@ -67,6 +67,8 @@ class ReproduceRequest:
 
 def reproduce(asked: ReproduceRequest) -> tuple[Job, bool]:
     """Admit the job. Returns it, and whether it is new. Raises Refused; MissingParts names everything that is missing."""
+    if asked.capsule.request.video:
+        raise Unsupported(_("Videos are not reproduced, since they are not compared."), field="video")
     files, workflow = _parts(asked)
     _check_images(asked)
     source_output = _stored_original(asked.source, asked.capsule)

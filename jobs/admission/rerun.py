@@ -65,7 +65,8 @@ def _submission(job: Job, note: str) -> Submission:
 def _training(job: Job) -> Training | None:
     if job.backend != Backend.TRAINING:
         return None
-    return Training(name=job.training.name, description=job.training.description)
+    training = job.training
+    return Training(name=training.name, description=training.description, keep_days=training.keep_days)
 
 
 def _callback(job: Job) -> CallbackRequest | None:

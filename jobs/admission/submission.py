@@ -40,6 +40,10 @@ class Submission:
     callback: CallbackRequest | None = None
     backend: Backend = Backend.PIPELINE
     workflow: WorkflowTemplate | None = None  # chosen at admission
+    model: str = ""  # the name that the client sent, for rules by model; empty: that of the request
+    edits: bool = False  # its prompt says what to change in its image; rules may have the purpose "edit"
+    # Several init images belong together, if the workflow template takes several; else each has an output of its own.
+    init_images_belong_together: bool = False
     styles: tuple[str, ...] = ()  # req_key or style names; operators can map them to workflows
     storage_target: StorageTarget | None = None
     repeats: Job | None = None  # the job of which this is a retry or rerun
@@ -52,6 +56,7 @@ class Submission:
     files: Mapping[ModelName, ModelFile] | None = None
     reproduction: Reproduction | None = None  # to insert with the job
     training: Training | None = None  # of a training: to insert with the job
+    ignored_fields: tuple[str, ...] = ()  # of the request, which the workflow template ignores; for operators
     note: str = ""  # how the request was interpreted, for operators; note of the first transition
 
 

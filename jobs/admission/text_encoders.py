@@ -6,40 +6,48 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import ModelName
-from gpu_runner.protocol.families.registry import FAMILIES as FACTS
 from gpu_runner.protocol.model_detection.parts.text_encoders import LABELS
 from jobs.errors import Unsupported
-from models_registry.models import CONTEXT_WIDTH, ENCODER, ENCODERS, FOLDERS, WIDTH, Kind, ModelFile
+from models_registry.family_facts import family_facts
+from models_registry.models import ENCODER, FOLDERS, Kind, ModelFile
+from models_registry.parts import chosen_encoder, separate_parts, takes_text_encoders
 from models_registry.selectors import list_for
 
 
 def text_encoders_for(checkpoint: ModelFile, source: BusinessSource) -> dict[str, ModelFile]:
     """The files by ModelName.key; empty if the checkpoint contains its text encoders.
 
-    The oldest usable file of each kind is used. Raises Unsupported, with the name of the text encoder that is missing.
+    Files that the row of the checkpoint names come first; for others that the family needs, or may use, one that fits is
+    chosen. Raises Unsupported with the name of the text encoder that is missing, or that the source may not use.
     """
-    facts = FACTS.get(checkpoint.family)
-    if facts is None or facts.flow is None:
+    facts = family_facts(checkpoint)
+    if facts is None or not takes_text_encoders(checkpoint, facts):
         return {}
-    needed = [part.kind for part in facts.text if not part.optional]
-    if set(needed) <= set(str(checkpoint.metadata.get(ENCODERS, "")).split()):
-        return {}
-    width = str(checkpoint.metadata.get(CONTEXT_WIDTH, "")) if len(facts.text) == 1 else ""
-    files = [_file(checkpoint, source, kind, width) for kind in needed]
-    return {ModelName(Kind.TEXT_ENCODER, file.name).key: file for file in files}
+    usable = list(list_for(Kind.TEXT_ENCODER, source).order_by("created_at", "pk"))
+    found = _of_row(checkpoint, {file.pk for file in usable})
+    for part in separate_parts(checkpoint):
+        if part.kind in found:
+            continue
+        file = chosen_encoder(checkpoint, part, usable)
+        if file is not None:
+            found[part.kind] = file
+        elif not part.optional:
+            raise _missing(checkpoint, part.kind)
+    return {ModelName(Kind.TEXT_ENCODER, file.name).key: file for file in found.values()}
 
 
-def _file(checkpoint: ModelFile, source: BusinessSource, kind: str, width: str) -> ModelFile:
-    """``width``: of the states that the checkpoint reads; empty if it is not known which encoder they are of."""
-    files = list_for(Kind.TEXT_ENCODER, source).order_by("-is_default", "created_at", "pk")
-    fitting = (file for file in files if file.metadata.get(ENCODER) == kind)
-    found = next((file for file in fitting if width in ("", file.metadata.get(WIDTH))), None)
-    if found is None:
-        message = _("%(name)s needs the text encoder %(encoder)s: put its file into the folder %(folder)s.")
-        words = {
-            "name": checkpoint.name,
-            "encoder": LABELS[kind],
-            "folder": FOLDERS[Kind.TEXT_ENCODER],
-        }
+def _of_row(checkpoint: ModelFile, usable: set[int]) -> dict[str, ModelFile]:
+    """Text encoders of the checkpoint's row by kind."""
+    files = list(checkpoint.text_encoder_files.all())
+    if unusable := next((file for file in files if file.pk not in usable), None):
+        message = _("%(name)s uses the text encoder %(file)s, which cannot be used.")
+        words = {"name": checkpoint.name, "file": unusable.name}
         raise Unsupported(message % words, field="checkpoint")
-    return found
+    return {str(file.metadata.get(ENCODER)): file for file in files}
+
+
+def _missing(checkpoint: ModelFile, kind: str) -> Unsupported:
+    message = _("%(name)s needs the text encoder %(encoder)s: put its file into the folder %(folder)s.")
+    folder = FOLDERS[Kind.TEXT_ENCODER]
+    words = {"name": checkpoint.name, "encoder": LABELS[kind], "folder": folder}
+    return Unsupported(message % words, field="checkpoint")

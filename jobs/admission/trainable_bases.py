@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from jobs.errors import Refused, Unsupported
-from models_registry.models import CONTEXT_WIDTH, INPAINTING, Family, ModelFile
+from models_registry.models import CONTEXT_WIDTH, INPAINTING, WITHOUT_TEXT, Family, ModelFile
 
-TRAINED_FAMILIES = (Family.SD15, Family.SD2, Family.SDXL)
+UNETS = (Family.SD15, Family.SD2, Family.SDXL)
+# Their VAEs may be files of their own, which admission finds; their text encoders are not trained.
+TRANSFORMERS = (Family.SD3, Family.Z_IMAGE)
 REFINER_CONTEXT_WIDTH = "1280"
 WEIGHTS_SUFFIXES = (".safetensors", ".ckpt", ".pt")
 
@@ -17,9 +19,11 @@ WEIGHTS_SUFFIXES = (".safetensors", ".ckpt", ".pt")
 def untrainable(checkpoint: ModelFile) -> Iterator[Refused]:
     """Yield the reason why no LoRA can be trained on a checkpoint."""
     words = {"name": checkpoint.name, "family": checkpoint.get_family_display()}
-    if checkpoint.family not in TRAINED_FAMILIES:
+    if checkpoint.family not in (*UNETS, *TRANSFORMERS):
         message = _("%(name)s cannot be trained: its family is not supported (%(family)s).")
-    elif checkpoint.without_vae:
+    elif checkpoint.metadata.get(WITHOUT_TEXT):
+        message = _("%(name)s cannot be trained: the file has no text encoder.")
+    elif checkpoint.without_vae and checkpoint.family not in TRANSFORMERS:
         message = _("%(name)s cannot be trained: the file has no VAE.")
     elif checkpoint.instruct or checkpoint.metadata.get(INPAINTING):
         message = _("%(name)s cannot be trained: it is made for editing images.")

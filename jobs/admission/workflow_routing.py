@@ -11,14 +11,17 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from gpu_runner.protocol.workflows.capabilities import unsupported_fields, without_ignorable
 from gpu_runner.protocol.workflows.default_purpose import purpose_of, purposes_of
+from gpu_runner.protocol.workflows.references import with_references
 from jobs.errors import Refused, Unsupported
 from jobs.execution import back_off, runner_inventory
 from jobs.execution.runner_inventory import ServerInventory
+from jobs.images.video import labels
 from jobs.models import Backend, Lane, Runner
 from models_registry.models import WorkflowRule, WorkflowTemplate
-from models_registry.workflow_templates import WithoutSlot
+from models_registry.workflow_templates import OutputType, WithoutSlot
 
 from .submission import Submission
+from .workflow_reasons import why
 
 
 def routed(submission: Submission) -> Submission:
@@ -29,7 +32,7 @@ def routed(submission: Submission) -> Submission:
         return submission
     rule = _matching_rule(submission)
     template = rule.template if rule else None
-    if template is None and submission.backend == Backend.COMFYUI:
+    if template is None and (submission.backend == Backend.COMFYUI or submission.request.video):
         template = _default(submission)
     if template is None:
         return submission
@@ -37,7 +40,17 @@ def routed(submission: Submission) -> Submission:
     if rule and rule.model and "checkpoint" not in template.slots:  # the name has chosen the template
         unnamed = submission.request.model_copy(update={"checkpoint": ""})
         submission = replace(submission, request=unnamed)
-    return _without_ignored(submission, template)
+    return _without_ignored(_with_references(submission, template), template)
+
+
+def _with_references(submission: Submission, template: WorkflowTemplate) -> Submission:
+    try:
+        workflow = template.workflow()
+    except ValueError:  # an invalid template, which is refused later
+        return submission
+    several = submission.init_images_belong_together
+    request = with_references(submission.request, workflow, several_inputs=several)
+    return replace(submission, request=request)
 
 
 def _without_ignored(submission: Submission, template: WorkflowTemplate) -> Submission:
@@ -48,12 +61,9 @@ def _without_ignored(submission: Submission, template: WorkflowTemplate) -> Subm
         request, ignored = without_ignorable(submission.request, template.workflow())
     except ValueError:  # an invalid template, which is refused later
         return submission
-    note = submission.note
-    if ignored and template.without_slot == WithoutSlot.NOTE:
-        values = {"template": template.name, "fields": ", ".join(one.field for one in ignored)}
-        told = _("The workflow %(template)s ignores %(fields)s.") % values
-        note = "; ".join(filter(None, [note, told]))
-    return replace(submission, request=request, note=note)
+    is_noted = template.without_slot == WithoutSlot.NOTE
+    names = tuple(dict.fromkeys(one.field for one in ignored)) if is_noted else ()
+    return replace(submission, request=request, ignored_fields=names)
 
 
 def check(submission: Submission) -> None:
@@ -66,10 +76,22 @@ def every(submission: Submission) -> Iterator[Refused]:
     """Yield all reasons why the request cannot be executed with its template."""
     template = submission.workflow
     if template is None:
+        if submission.request.images:
+            message = _(
+                "%(field)s: no model of this server takes reference images, and no workflow template of a ComfyUI"
+                " server is set up for this request."
+            )
+            yield Unsupported(message, field="images")
         return
-    for field, why in unsupported_fields(submission.request, template.workflow()):
+    workflow = template.workflow()
+    if template.output == OutputType.VIDEO and submission.request.video is None:
+        message = _("The workflow %(template)s makes videos, and this request is for an image.")
+        yield Unsupported(message % {"template": template.name}, field="task")
+        return
+    yield from labels.refusals(submission.source, submission.request, workflow)
+    for found in unsupported_fields(submission.request, workflow):
         message = _("%(field)s cannot be drawn by ComfyUI here: %(why)s.")
-        yield Unsupported(message, field=field, words={"why": why})
+        yield Unsupported(message, field=found.field, words={"why": why(found)})
     yield from _nowhere(submission, template)
 
 
@@ -82,12 +104,29 @@ def template_by_rule(
     return rule.template if rule else None
 
 
+def makes_videos(
+    dialect: str, operation: str, purpose: str, source: BusinessSource, *, any_style: bool = False
+) -> bool:
+    """Whether some requests for videos can be served: by a rule, or by the default template of the purpose.
+
+    ``purpose``: "txt2video" or "img2video". Where none can, a dialect refuses them before it reads them.
+    """
+    styles = WorkflowRule.objects.values_list("style", flat=True).distinct() if any_style else ()
+    rules = _rules(source, dialect, operation, styles).filter(
+        purpose__in=["", "video", purpose], template__output=OutputType.VIDEO
+    )
+    return rules.exists() or WorkflowTemplate.objects.filter(enabled=True, purpose=purpose).exists()
+
+
 def _matching_rule(submission: Submission) -> WorkflowRule | None:
     rules = _rules(submission.source, submission.dialect, submission.operation, submission.styles)
     request = submission.request
+    purposes = purposes_of(request) | ({"edit"} if submission.edits else set())
     rules = rules.filter(
-        purpose__in=["", *purposes_of(request)], model__in={"", _storable(request.checkpoint)}
+        purpose__in=["", *purposes], model__in={"", *map(_storable, (request.checkpoint, submission.model))}
     )
+    if request.video:
+        rules = rules.filter(template__output=OutputType.VIDEO)
     return _most_specific(rules)
 
 
@@ -119,7 +158,14 @@ def _most_specific(rules: QuerySet[WorkflowRule]) -> WorkflowRule | None:
 
 def _default(submission: Submission) -> WorkflowTemplate:
     purpose = purpose_of(submission.request)
-    template = WorkflowTemplate.objects.filter(enabled=True, purpose=purpose).first()
+    purposes = ["edit", purpose] if submission.edits else [purpose]
+    defaults = WorkflowTemplate.objects.filter(enabled=True, purpose__in=purposes)
+    template = min(defaults, key=lambda one: purposes.index(one.purpose), default=None)
+    if template is None and submission.request.video:
+        message = _(
+            "No videos are made here: an operator can add a workflow template whose output is a video, and a rule for it."
+        )
+        raise Unsupported(message, field="video")
     if template is None:
         message = _("No workflow template for ComfyUI is there for this: %(purpose)s.")
         raise Unsupported(message % {"purpose": purpose}, field="task")

@@ -1,21 +1,19 @@
-"""Reference of the HTTP APIs: endpoints, fields, errors and example calls of each dialect, for a source and its key.
-
-Dialects register a builder when their app is ready; the console shows what it returns.
-"""
+"""Reference of an HTTP API: endpoints, fields, errors and an example call, for a source and its key."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.utils.functional import Promise
 
 from access.models import AccessKey, BusinessSource
+from gpu_runner.protocol import InputImage
+from jobs.images.signed_urls import input_url
 
 from .examples.call import Call
 
 Text = str | Promise
-NATIVE = "native"
 
 
 @dataclass(frozen=True)
@@ -83,34 +81,10 @@ class Context:
     image_url: str  # of an image of the source, which its next request may use
     style: str = ""  # key of a style preset without images; empty if the source has none
 
+    def url_of(self, image: InputImage) -> str:
+        """URL of an input image of the source. It expires."""
+        return input_url(image.sha256, self.base_url)
+
     @property
     def key_id(self) -> str:
         return self.key.key_id if self.key else "ak-..."
-
-
-Build = Callable[[Context], Reference]
-
-_builders: dict[str, Build] = {}
-_model_names: dict[str, Mapping[str, str]] = {}
-
-
-def register(dialect: str, build: Build, model_names: Mapping[str, str] | None = None) -> None:
-    """``model_names``: how a request names a model file, by its kind; ``{name}`` stands for the name."""
-    _builders[dialect] = build
-    _model_names[dialect] = model_names or {}
-
-
-def dialects() -> list[str]:
-    """Dialects with a reference, the native API first."""
-    return sorted(_builders, key=lambda name: (name != NATIVE, name))
-
-
-def build(dialect: str, context: Context) -> Reference:
-    """The reference of a dialect. Raises KeyError for an unknown one."""
-    return _builders[dialect](context)
-
-
-def model_names(kind: str, name: str) -> dict[str, str]:
-    """How requests of each dialect name a model file; dialects that cannot name this kind are left out."""
-    forms = {dialect: _model_names[dialect].get(kind, "") for dialect in dialects()}
-    return {dialect: form.replace("{name}", name) for dialect, form in forms.items() if form}

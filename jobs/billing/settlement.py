@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from gpu_runner.protocol import Done
-from jobs.models import Job, State
+from jobs.models import Backend, Job, State
 from jobs.models.usage import seconds_per_cost
 
 from . import cost, ledger, workflow_cost
@@ -53,8 +53,10 @@ def charge(job: Job, work: Done | None) -> None:
     """Charge usage to the source for scheduling; nothing is billed.
 
     Call it after the transaction that requeued the job or ended it. Without a report of the runner
-    (``work`` is None), the usage is estimated from the progress.
+    (``work`` is None), the usage is estimated from the progress. Trainings do not count: they use no runner that draws.
     """
+    if job.backend == Backend.TRAINING:
+        return
     if work is not None:
         ledger.charge(job.source_id, served(job, work))
     elif job.step and job.steps:

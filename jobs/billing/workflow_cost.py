@@ -1,4 +1,4 @@
-"""Cost of a ComfyUI job: what its template declares, else steps and megapixels of the request or of the graph.
+"""Cost of a ComfyUI job: what its template declares, else steps, megapixels and frames of the request or of the graph.
 
 The price of a finished image is the estimate of one image, whichever sampler drew it; an interrupted image costs the
 share of its steps that was run, and one from ComfyUI's cache the share that the template declares.
@@ -11,7 +11,7 @@ from decimal import Decimal
 from gpu_runner.protocol import Done, GenerationRequest
 from gpu_runner.protocol.step_count import count_evaluations
 from gpu_runner.protocol.workflows.slots import filled_slots
-from gpu_runner.protocol.workflows.work import work_of
+from gpu_runner.protocol.workflows.work import GraphWork, work_of
 from models_registry.models import WorkflowTemplate
 
 from . import cost
@@ -29,18 +29,28 @@ def planned(request: GenerationRequest, template: WorkflowTemplate, multiplier: 
 
 
 def _work_per_image(request: GenerationRequest, template: WorkflowTemplate) -> tuple[int, Decimal]:
-    """Steps of one image, and steps times pixels."""
+    """Steps of one image or video, and steps times pixels times frames."""
     workflow = template.workflow()
-    graph = work_of(workflow, filled_slots(workflow, request))
+    filled = filled_slots(workflow, request)
+    graph = work_of(workflow, filled)
+    steps, work = _work_per_frame(request, template, graph)
+    requested = request.video.frames if request.video and "video.frames" in filled else None
+    return steps, work * (template.cost_frames or requested or graph.frames)
+
+
+def _work_per_frame(
+    request: GenerationRequest, template: WorkflowTemplate, graph: GraphWork
+) -> tuple[int, Decimal]:
     steps = template.cost_steps or graph.steps
     pixels = int(template.cost_megapixels * 1_000_000) if template.cost_megapixels else graph.pixels
+    images = 1 if template.cost_megapixels else graph.images
     passes = count_evaluations(request)
     if steps is None and pixels is None:
         evaluations = sum(one.evaluations for one in passes)
-        return evaluations, Decimal(sum(one.evaluations * one.pixels for one in passes))
+        return evaluations, Decimal(sum(one.evaluations * one.pixels for one in passes) * images)
     if steps is None:
         steps = sum(one.evaluations for one in passes)
-    return steps, Decimal(steps * (pixels or passes[0].pixels))
+    return steps, Decimal(steps * (pixels or passes[0].pixels) * images)
 
 
 def settled(

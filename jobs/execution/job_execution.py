@@ -31,12 +31,15 @@ from gpu_runner.protocol import (
     Progress,
     RunRequest,
     TrainedFile,
+    Video,
 )
 from jobs.errors import LeaseLost
 from jobs.images import storage
 from jobs.images.infotext.build import infotext
 from jobs.images.storage_targets import copy
 from jobs.images.storage_targets.copy import CopyFailed
+from jobs.images.video.facts import BadVideo
+from jobs.images.video.storage import store_video
 from jobs.models import Job, Output, OutputKind, Preview, Runner, Signal, State
 from models_registry.scanning.install_file import InstallError
 from models_registry.selectors import training
@@ -56,6 +59,7 @@ MODES: dict[Signal, CancelMode] = {
     Signal.SKIP: "skip",
 }
 COPY_FAILED = "copy_failed"
+BAD_OUTPUT = "bad_output"  # a video that cannot be stored, or not with its label
 NOT_REGISTERED = "not_registered"  # the file of a training
 GRACE_S = 15.0  # time for the runner to confirm a cancellation; then the job ends without it
 
@@ -71,6 +75,7 @@ class JobExecution:
         self.findings: list[ImageFindings] = []
         self._infotexts: dict[int, str] = {}
         self.drawn = 0
+        self.bad_output = ""  # why a video of the runner cannot be stored
         self.progress: Progress | None = None  # not yet written
         self.preview: str | None = None  # not yet written; kept from an earlier step if the newest has none
         self.accepted = False
@@ -154,6 +159,9 @@ class JobExecution:
                 self.outputs.append(storage.store_map(self.job, event))
             case Image():
                 self._store(event)
+                self.drawn += not event.extra
+            case Video():
+                self._store_video(event)
                 self.drawn += 1
             case Findings():
                 self.findings.append(ImageFindings(index=event.index, data=event.data))
@@ -166,10 +174,22 @@ class JobExecution:
         return False
 
     def _store(self, image: Image) -> None:
-        text = self._infotext(image.index)
+        text = self._infotext(self._number_of_seed(image))
         if image.regions_left_out:
             text = infotext(self.job, self.request, image.index, image.regions_left_out)
         self.outputs.append(storage.store_output(self.job, self.request, image, text))
+
+    def _store_video(self, video: Video) -> None:
+        try:
+            self.outputs.append(store_video(self.job, self.request, video, self._infotext(video.index)))
+        except BadVideo as error:
+            log.warning("job %s: the video cannot be used: %s", self.lease.job_id, error)
+            self.bad_output = self.bad_output or f"The video of the workflow cannot be used: {error}."
+
+    def _number_of_seed(self, image: Image) -> int:
+        """The image of the job that has its seed: all images of a ComfyUI prompt share one."""
+        numbers = (image.index, *range(self.request.num_images))
+        return next((number for number in numbers if self.request.seed_of(number) == image.seed), image.index)
 
     def _infotext(self, index: int) -> str:
         if index not in self._infotexts:
@@ -177,6 +197,9 @@ class JobExecution:
         return self._infotexts[index]
 
     def _done(self, done: Done) -> None:
+        if self.bad_output:
+            lifecycle.fail(self.lease, BAD_OUTPUT, self.bad_output, done)
+            return
         interrupted = bool(self.passed_on & {Signal.INTERRUPT, Signal.SKIP})
         if max(self.drawn, len(self.findings)) < self.request.num_results and not interrupted:
             raise RuntimeError("the runner sent fewer results than requested")

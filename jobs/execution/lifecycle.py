@@ -80,7 +80,7 @@ def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
     # last slot. The job's row needs none: the conditional UPDATE below takes it.
     locked = queued.select_related("source", "key").select_for_update(of=("source",), no_key=True)
     job = locked.only("attempt", "source__max_concurrent_jobs", "key__max_concurrent_jobs").first()
-    if job is None or not slots.has_room(job.source, job.key):
+    if job is None or not slots.has_room(job.source, job.key, runner.backend):
         return None
     lease, now = Lease(job_id, job.attempt + 1), timezone.now()
     claimed = Job.objects.filter(pk=job_id, state=State.QUEUED, attempt=job.attempt).update(
@@ -270,7 +270,7 @@ def _end_after(
     job: Job, lease: Lease, to: State, done: Done | None, outputs: Sequence[Output] = (), **fields: Any
 ) -> None:
     paid = settlement.is_paid(to, fields.get("error_code", ""))
-    if done is not None:
+    if done is not None and job.backend != Backend.TRAINING:
         fields["served"] = settlement.served(job, done)
     _end(job, to, held=lease.attempt, outputs=outputs, **settlement.figures(job, done, paid=paid), **fields)
 

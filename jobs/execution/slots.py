@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from django.db.models import Q
+
 from access.models import AccessKey, BusinessSource
-from jobs.models import Job, State
+from jobs.models import Backend, Job, State
 
 
-def has_room(source: BusinessSource, key: AccessKey | None) -> bool:
-    """Whether the source and the key may run one more job. The caller has locked the source's row."""
-    if taken(source.pk, State.RUNNING) >= source.max_concurrent_jobs:
+def alike(backend: str) -> Q:
+    """Jobs that share runners with those of this backend. Trainings have trainers of their own."""
+    trainings = Q(backend=Backend.TRAINING)
+    return trainings if backend == Backend.TRAINING else ~trainings
+
+
+def has_room(source: BusinessSource, key: AccessKey | None, backend: str) -> bool:
+    """Whether the source and the key may run one more job of a backend. The caller has locked the source's row.
+
+    A training takes no slot of drawing: the limits apply to trainings and to other jobs apart from each other.
+    """
+    running = Job.objects.filter(alike(backend), source=source, state=State.RUNNING)
+    if running.count() >= source.max_concurrent_jobs:
         return False
     if key is None or key.max_concurrent_jobs is None:
         return True
-    return taken_by_key(source.pk, key.pk, State.RUNNING) < key.max_concurrent_jobs
+    return running.filter(key=key).count() < key.max_concurrent_jobs
 
 
 def taken(source_id: int, state: State) -> int:

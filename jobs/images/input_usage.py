@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
+from access.models import BusinessSource
 from jobs.models import InputPicture, Job
 from jobs.models.archive import JobInput
 
@@ -28,6 +29,12 @@ def touch(sha256: str) -> bool:
 def remember(job: Job, digests: Iterable[str]) -> None:
     """Record the inputs of a job. Call it in the transaction that inserts the job."""
     JobInput.objects.bulk_create([JobInput(job=job, sha256=sha256) for sha256 in sorted(digests)])
+
+
+def sent_by(source: BusinessSource, digests: Iterable[str]) -> set[str]:
+    """Those of the images that a job of the source has used."""
+    used = JobInput.objects.filter(sha256__in=set(digests), job__source=source)
+    return set(used.values_list("sha256", flat=True))
 
 
 def delete_unneeded(among: Iterable[str], before: datetime | None = None) -> int:

@@ -20,6 +20,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from jobs.models import Job, Output, OutputKind
 
+from . import storage
 from .storage import CONTENT_TYPES
 
 Form = Literal["picture", "base64"]
@@ -35,8 +36,9 @@ ROUTES = {
     OutputKind.IMAGE: ("picture-output", "{}"),
     OutputKind.CONTROL_MAP: ("picture-map", "map-{}"),
     OutputKind.MARKED: ("picture-marked", "marked-{}"),
+    OutputKind.EXTRA: ("picture-extra", "extra-{}"),
 }
-SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/avif": "avif"}
+SUFFIXES = {CONTENT_TYPES[name]: suffix for name, suffix in storage.SUFFIXES.items()}
 
 
 def base_url(request: HttpRequest | None = None) -> str:
@@ -65,8 +67,10 @@ def output_urls(job: Job, base: str, form: Form = "picture", age_s: int | None =
 
 
 def future_urls(job: Job, base: str, form: Form = "picture", age_s: int | None = None) -> list[str]:
-    """URLs that the images of an unfinished job will have."""
+    """URLs that the images of an unfinished job will have; none for videos, whose file type is not known before."""
     request = job.generation_request
+    if request.video:
+        return []
     outputs = [
         Output(job=job, index=index, content_type=CONTENT_TYPES[request.output_format])
         for index in range(request.num_outputs)

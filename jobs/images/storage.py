@@ -23,8 +23,17 @@ from .input_files import check_image
 from .labels import aigc, c2pa_manifest, explicit, origin
 from .labels.implicit import ImplicitLabel, label_of
 
-CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif"}
-SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp", "avif": "avif"}
+CONTENT_TYPES = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "avif": "image/avif",
+    "apng": "image/apng",
+    "gif": "image/gif",
+    "mp4": "video/mp4",
+    "webm": "video/webm",
+}
+SUFFIXES = {name: {"jpeg": "jpg", "apng": "png"}.get(name, name) for name in CONTENT_TYPES}
 
 
 def store_input(data: bytes) -> InputImage:
@@ -95,10 +104,12 @@ def read_output(output: Output) -> bytes:
 
 def store_output(job: Job, request: GenerationRequest, image: RunnerImage, infotext: str) -> Output:
     """Store the file of one generated image. The Output row is not saved here, but when the job succeeds."""
-    label = label_of(job, request, image_number(job, OutputKind.IMAGE, image.index))
+    kind = OutputKind.EXTRA if image.extra else OutputKind.IMAGE
+    label = label_of(job, request, image_number(job, kind, image.index))
     data = _as_file(job, request, image, infotext, label)
     data = sign(data, request.output_format, request, label.number)
     output = Output(
+        kind=kind,
         index=image.index,
         width=image.width,
         height=image.height,
@@ -177,3 +188,5 @@ def _with_infotext(
 def delete_files(outputs: Iterable[Output]) -> None:
     for output in outputs:
         output.file.delete(save=False)
+        if output.poster:
+            output.poster.delete(save=False)

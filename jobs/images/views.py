@@ -20,6 +20,7 @@ from jobs.models import InputPicture, Output, OutputKind, Preview
 
 from .signed_urls import INPUT, NEVER, PREVIEW, ROUTES, SUFFIXES, allowed_until
 from .storage import read_output
+from .video.ranges import file_response
 
 A_YEAR_S = 365 * 24 * 3600
 
@@ -36,7 +37,7 @@ def output(
 ) -> HttpResponseBase:
     found, until = found_output(job_id, token, index, suffix, kind)
     tag = f'"{found.sha256}-{suffix}"'
-    response = get_conditional_response(request, etag=tag) or _file_response(found, suffix)
+    response = get_conditional_response(request, etag=tag) or _file_response(request, found, suffix)
     if not isinstance(response, HttpResponseRedirect):
         response["ETag"] = tag
         response["Cache-Control"] = _caching(until)
@@ -91,7 +92,7 @@ def _until(job_id: uuid.UUID | str, subject: int | str, token: str) -> int:
     return until
 
 
-def _file_response(output: Output, suffix: str) -> HttpResponseBase:
+def _file_response(request: HttpRequest, output: Output, suffix: str) -> HttpResponseBase:
     try:
         if suffix == "base64":
             text = base64.b64encode(read_output(output))
@@ -99,7 +100,7 @@ def _file_response(output: Output, suffix: str) -> HttpResponseBase:
         if settings.PICTURE_REDIRECTS and not isinstance(default_storage, FileSystemStorage):
             # The storage's signature may expire before ours, so the redirect must not be cached.
             return HttpResponseRedirect(output.file.url, headers={"Cache-Control": "no-store"})
-        return FileResponse(output.file.open("rb"), content_type=output.content_type)
+        return file_response(request, output.file.open("rb"), output.content_type, output.size_bytes)
     except FileNotFoundError:
         raise Http404 from None
 
@@ -124,6 +125,12 @@ urlpatterns = [
         output,
         {"kind": OutputKind.MARKED},
         name="picture-marked",
+    ),
+    path(
+        "outputs/<uuid:job_id>/<str:token>/extra-<int:index>.<slug:suffix>",
+        output,
+        {"kind": OutputKind.EXTRA},
+        name="picture-extra",
     ),
     path("outputs/<uuid:job_id>/<str:token>/preview.jpg", preview, name="picture-preview"),
 ]

@@ -34,17 +34,37 @@ def drawn(png: bytes, labels: Sequence[Lettering]) -> bytes:
 
 def encoded(png: bytes, labels: Sequence[Lettering]) -> bytes:
     """Like ``drawn``, but always a new file, without text chunks."""
-    opened = image_files.open_image(png, max_pixels=None)
-    mode, image = opened.mode, opened.convert("RGBA")
-    for label in labels:
-        layer, ink = _layers(image.size, label)
-        if label.required:
-            image = _legible(image, layer, ink, label.opacity)
-        else:
-            image = _composite(image, layer, label.opacity)
+    image = FrameLabeler(labels).drawn(image_files.open_image(png, max_pixels=None))
     buffer = io.BytesIO()
-    image.convert(mode).save(buffer, "PNG", compress_level=4)
+    image.save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()
+
+
+class FrameLabeler:
+    """Draws the same labels on images of one size, such as the frames of a video.
+
+    A required label that was once drawn with a higher opacity keeps it, so that it does not flicker.
+    """
+
+    def __init__(self, labels: Sequence[Lettering]) -> None:
+        self.labels = tuple(labels)
+        self._opacities = [label.opacity for label in labels]
+        self._layers: dict[tuple[int, tuple[int, int]], tuple[Image.Image, Image.Image]] = {}
+
+    def drawn(self, image: Image.Image) -> Image.Image:
+        """The image with the labels, in its own mode."""
+        if not self.labels:
+            return image
+        mode, image = image.mode, image.convert("RGBA")
+        for number, label in enumerate(self.labels):
+            key = number, image.size
+            layer, ink = self._layers.get(key) or self._layers.setdefault(key, _layers(image.size, label))
+            if label.required:
+                image, opacity = _legible(image, layer, ink, self._opacities[number])
+                self._opacities[number] = opacity
+            else:
+                image = _composite(image, layer, label.opacity)
+        return image.convert(mode)
 
 
 def contrast(image: Image.Image, layer: Image.Image, ink: Image.Image) -> float:
@@ -68,12 +88,14 @@ def contrast(image: Image.Image, layer: Image.Image, ink: Image.Image) -> float:
     return float(min(ratios))
 
 
-def _legible(image: Image.Image, layer: Image.Image, ink: Image.Image, opacity: float) -> Image.Image:
-    """Draw a text with the opacity, or with the next higher one at which it can be read."""
+def _legible(
+    image: Image.Image, layer: Image.Image, ink: Image.Image, opacity: float
+) -> tuple[Image.Image, float]:
+    """Draw a text with the opacity, or with the next higher one at which it can be read. Also returns that."""
     while True:
         result = _composite(image, layer, opacity)
         if opacity >= 1 or contrast(result, layer, ink) >= CONTRAST:
-            return result
+            return result, opacity
         opacity = min(1.0, opacity + OPACITY_STEP)
 
 

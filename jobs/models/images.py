@@ -56,11 +56,12 @@ class Preview(models.Model):
 class OutputKind(models.TextChoices):
     IMAGE = "picture", _("image")
     CONTROL_MAP = "control_map", _("control map")
+    EXTRA = "extra", _("extra image")  # of a further node of a ComfyUI template
     MARKED = "marked", _("labeled copy")  # created after the job, on request
 
 
 class Output(models.Model):
-    """One stored image of a job: a result, a control map or a labeled copy. 0-based index per kind."""
+    """One stored image of a job: a result, a control map, an extra image or a labeled copy. 0-based index per kind."""
 
     job = models.ForeignKey(
         "jobs.Job", on_delete=models.CASCADE, related_name="outputs", verbose_name=_("job")
@@ -77,6 +78,12 @@ class Output(models.Model):
     height = models.PositiveIntegerField(_("height"))
     seed = SeedField(_("seed"))
     content_type = models.CharField(_("type"), max_length=32, default="image/png")
+    # Of a video only.
+    frames = models.PositiveIntegerField(_("frames"), null=True, default=None)
+    duration_s = models.FloatField(_("duration in seconds"), null=True, default=None)
+    poster = models.FileField(
+        max_length=320, blank=True, default="", db_default="", editable=False
+    )  # image that shows an MP4 or WebM
     infotext = models.TextField(_("infotext"), blank=True)
     # Drawn on the image when it was stored. Null: stored before this was recorded, or never labeled (control maps).
     visible_texts = models.JSONField(null=True, default=None, editable=False)
@@ -97,3 +104,13 @@ class Output(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job_id} #{self.index}"
+
+    @property
+    def needs_player(self) -> bool:
+        """Whether browsers show it in a player; they show animated images as images."""
+        return self.content_type.startswith("video/")
+
+    @property
+    def frame_rate(self) -> float | None:
+        """Frames per second of a video, on average; None for an image."""
+        return round(self.frames / self.duration_s, 3) if self.frames and self.duration_s else None

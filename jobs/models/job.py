@@ -260,6 +260,10 @@ class Job(models.Model):
     def control_maps(self) -> models.QuerySet[Output]:
         return self.outputs.filter(kind=OutputKind.CONTROL_MAP)
 
+    @property
+    def extra_outputs(self) -> models.QuerySet[Output]:
+        return self.outputs.filter(kind=OutputKind.EXTRA)
+
 
 class Transition(models.Model):
     """A state change of a job, with time and note."""
@@ -268,6 +272,8 @@ class Transition(models.Model):
     from_state = models.CharField(_("from"), max_length=10, blank=True)
     to_state = models.CharField(_("to"), max_length=10, choices=State)
     note = models.CharField(_("note"), max_length=300, blank=True)
+    # Fields of the request that the workflow template has ignored. Null: none.
+    ignored_fields = models.JSONField(null=True, editable=False)
     at = models.DateTimeField(_("at"), default=timezone.now)
 
     class Meta:

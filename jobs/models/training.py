@@ -16,6 +16,8 @@ class Training(models.Model):
     )
     name = models.CharField(_("name"), max_length=100)  # of the LoRA in requests
     description = models.TextField(_("description"), blank=True, max_length=2000)
+    # Days to keep the LoRA; the source may have a lower number. None: as the source has it.
+    keep_days = models.PositiveIntegerField(_("days to keep"), null=True, blank=True)
     # Points (step, mean loss of the latest steps), thinned out as they become too many.
     losses = models.JSONField(_("loss"), default=list, editable=False)
     # The LoRA. It is disabled until the job has succeeded.

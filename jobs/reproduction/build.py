@@ -11,6 +11,7 @@ from jobs.images.storage import read_output
 from jobs.models import Job, Output
 from models_registry.models import WorkflowTemplate
 from models_registry.selectors import training
+from models_registry.workflow_templates import OutputType
 
 from .capsule import Capsule, CapsuleFile, CapsuleImage, CapsuleInput, CapsuleWorkflow, needed_files, seeds_of
 from .pixels import pixels_sha256
@@ -50,6 +51,8 @@ def workflow_digest(template: WorkflowTemplate) -> str:
     document = {"graph": template.graph, "slots": template.slots}
     if template.if_asked:
         document["if_asked"] = template.if_asked
+    if template.output != OutputType.IMAGE:
+        document["output"] = template.output
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
@@ -79,7 +82,7 @@ def _files(job: Job) -> Iterator[CapsuleFile]:
 
 def _image(output: Output) -> CapsuleImage:
     try:
-        pixels = pixels_sha256(read_output(output))
+        pixels = None if output.frames else pixels_sha256(read_output(output))
     except FileNotFoundError:  # deleted by retention
         pixels = None
     return CapsuleImage(

@@ -23,6 +23,8 @@ from jobs.images.labels import consent
 from jobs.models import TERMINAL, InputPicture, Job, Output
 from jobs.models.archive import ArchivedJob, JobInput
 from jobs.models.callback import CallbackState
+from jobs.trained_files import installation as trained_files
+from models_registry.models import ModelFile
 
 from .archive import archive
 
@@ -41,13 +43,14 @@ class CleanupCounts:
     pictures: int = 0
     inputs: int = 0
     jobs: int = 0
+    models: int = 0
     archived: int = 0
     keys: int = 0
 
     def __str__(self) -> str:
         return (
             f"deleted: images {self.pictures}, inputs {self.inputs}, jobs {self.jobs}, "
-            f"temporary keys {self.keys}; archived jobs: {self.archived}"
+            f"trained models {self.models}, temporary keys {self.keys}; archived jobs: {self.archived}"
         )
 
 
@@ -70,6 +73,7 @@ class CleanupRun:
         if settings.KEEP_INPUTS_DAYS:
             before = self.now - timedelta(days=settings.KEEP_INPUTS_DAYS)
             self.done.inputs += self._batches(lambda: self._unused_inputs(before))
+        self.done.models = self._batches(self._expired_models)
         self.done.keys = self._temporary_keys()
         consent.delete_old_records()
         if any(vars(self.done).values()):
@@ -121,6 +125,14 @@ class CleanupRun:
             ~Exists(JobInput.objects.filter(sha256=OuterRef("pk"))), used_at__lt=before
         )
         return input_usage.delete_unneeded(list(unused.values_list("pk", flat=True)[:BATCH]), before)
+
+    def _expired_models(self) -> int:
+        """A row that something refers to stays, marked as missing."""
+        expired = ModelFile.objects.filter(expires_at__lte=self.now, missing_since=None).order_by("pk")
+        found = list(expired[:BATCH])
+        for file in found:
+            trained_files.delete(file)
+        return len(found)
 
     def _jobs(self, source: BusinessSource, before: datetime) -> int:
         found = list(_settled(_ended(source, before)).order_by("finished_at")[:BATCH])

@@ -13,11 +13,13 @@ from access.internal_source import internal_source
 from access.prompt_modes import PromptMode
 from gpu_runner.protocol import GenerationRequest, InputImage
 from gpu_runner.protocol.request_parts.passes import Inpaint
+from gpu_runner.protocol.request_parts.video import Video
 from jobs.admission.admit import admit
 from jobs.admission.submission import Submission, random_seed
 from jobs.errors import Refused
 from jobs.models import Backend, Job, Lane
 from models_registry.models import WorkflowTemplate
+from models_registry.workflow_templates import OutputType
 
 PROMPT = "a red circle on a blue background"
 DIALECT, OPERATION = "console", "workflow_trial"
@@ -35,6 +37,8 @@ def submit_trial(template: WorkflowTemplate, prompt: str = PROMPT, *, by: str = 
         fields["seed"] = random_seed()
     if "init_images" in slots:
         fields |= {"task": "img2img", "init_images": (_stored(_circle("navy", "red"), files),)}
+    if template.output == OutputType.VIDEO:
+        fields["video"] = Video()
     if "inpaint.mask" in slots:
         fields["inpaint"] = Inpaint(mask=_stored(_circle("black", "white"), files))
     try:

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
+from jobs.execution import slots
 from jobs.models import Job, Runner, State
-from jobs.models.usage import seconds_per_cost
 
 from . import queue_snapshot
 from .policy import Explanation, Reason
 
-UNABLE = frozenset({Reason.NO_RUNNER, Reason.RUNNER_BACKS_OFF})
+# Reasons that no estimate can be made for; of several runners, the first is told.
+UNABLE = (Reason.OUTSIDE_HOURS, Reason.RUNNERS_DRAW, Reason.RUNNER_BACKS_OFF, Reason.NO_RUNNER)
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _while_waiting(job: Job) -> JobEta:
     able = [explanation for explanation in told if explanation.reason not in UNABLE]
     if not able:
         reasons = {explanation.reason for explanation in told}
-        reason = Reason.RUNNER_BACKS_OFF if Reason.RUNNER_BACKS_OFF in reasons else Reason.NO_RUNNER
+        reason = next((reason for reason in UNABLE if reason in reasons), Reason.NO_RUNNER)
         return JobEta(reason, starts_in_s=None, ends_in_s=None)
     best = min(able, key=lambda explanation: (explanation.reason != Reason.NEXT, explanation.ahead))
     return _guess(job, best, len(able))
@@ -80,8 +81,9 @@ def _while_waiting(job: Job) -> JobEta:
 
 def _guess(job: Job, best: Explanation, runners: int) -> JobEta:
     """Estimate start and end. Jobs on one runner share its device, so device-seconds add up in any order."""
-    rate = seconds_per_cost()
-    running = list(Job.objects.filter(state=State.RUNNING).only("state", "cost_estimate", "step", "steps"))
+    _served, rate = queue_snapshot.served_and_rate(job.backend, timezone.now())
+    alike = Job.objects.filter(slots.alike(job.backend), state=State.RUNNING)
+    running = list(alike.only("state", "cost_estimate", "step", "steps"))
     under_way = sum(float(other.cost_estimate) * rate * (1 - progress_of(other)) for other in running)
     starts = 0.0
     if best.reason != Reason.NEXT:

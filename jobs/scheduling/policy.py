@@ -49,6 +49,21 @@ class SourceLoad:
         return replace(self, running=self.running + 1, served_s=self.served_s + job.expected_s)
 
 
+class Reason(StrEnum):
+    """Why a job does not start yet."""
+
+    NEXT = "next"  # it starts now
+    NO_RUNNER = "no_runner"
+    OUTSIDE_HOURS = "outside_hours"  # trainings start at other times of the day
+    RUNNERS_DRAW = "runners_draw"  # trainings start when no image is drawn
+    NO_FREE_SLOT = "no_free_slot"
+    SOURCE_AT_CAP = "source_at_cap"
+    KEY_AT_CAP = "key_at_cap"  # set by queue_snapshot; the policy does not see such jobs
+    SUSPECT_WAITS = "suspect_waits"
+    RUNNER_BACKS_OFF = "runner_backs_off"  # jobs of its template have failed on the runner
+    BEHIND_OTHERS = "behind_others"
+
+
 @dataclass(frozen=True)
 class RunnerView:
     """State of a runner, as the policy sees it."""
@@ -58,6 +73,11 @@ class RunnerView:
     runs_suspect: bool = False
     takes_work: bool = True  # enabled, not draining, and seen lately
     backs_off_from: frozenset[Hashable] = frozenset()  # templates that failed on it lately
+    closed: Reason | None = None  # why no job may start now
+
+    @property
+    def is_open(self) -> bool:
+        return self.takes_work and self.closed is None
 
     def with_one_more(self, job: QueuedJob) -> RunnerView:
         return replace(
@@ -66,19 +86,6 @@ class RunnerView:
             loaded=self.loaded | {job.checkpoint},
             runs_suspect=self.runs_suspect or job.suspect,
         )
-
-
-class Reason(StrEnum):
-    """Why a job does not start yet."""
-
-    NEXT = "next"  # it starts now
-    NO_RUNNER = "no_runner"
-    NO_FREE_SLOT = "no_free_slot"
-    SOURCE_AT_CAP = "source_at_cap"
-    KEY_AT_CAP = "key_at_cap"  # set by queue_snapshot; the policy does not see such jobs
-    SUSPECT_WAITS = "suspect_waits"
-    RUNNER_BACKS_OFF = "runner_backs_off"  # jobs of its template have failed on the runner
-    BEHIND_OTHERS = "behind_others"
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ def choose(
     other sources.
     """
     left, loads, chosen = list(waiting), dict(sources), []
-    while runner.takes_work and runner.free_slots > 0:
+    while runner.is_open and runner.free_slots > 0:
         job = _next(left, loads, runner, now)
         if job is None:
             break
@@ -120,6 +127,8 @@ def explain(
     """Explain why this job is not running yet, by the criteria of ``choose``."""
     if not runner.takes_work:
         return Explanation(Reason.NO_RUNNER)
+    if runner.closed is not None:
+        return Explanation(runner.closed)
     if not sources[job.source_id].has_room:
         return Explanation(Reason.SOURCE_AT_CAP)
     if job.suspect and runner.runs_suspect:

@@ -14,12 +14,12 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from access.models import AccessKey, BusinessSource
-from jobs.execution import back_off
+from jobs.execution import back_off, slots
 from jobs.execution.runner_inventory import RunnerCapabilities, queued_for
 from jobs.models import Backend, Job, Lane, Runner, State, Usage
 from jobs.models.usage import mean_seconds_per_cost
 
-from . import policy
+from . import policy, trainings
 
 SEEN_WITHIN = timedelta(seconds=15)
 COLUMNS = (
@@ -51,9 +51,9 @@ def read(runner: Runner, workers: int) -> QueueSnapshot:
 
     The queue is not read while the runner takes no job.
     """
-    now, running = timezone.now(), _running_jobs()
+    now, running = timezone.now(), _running_jobs(runner)
     view = _runner_view(runner, running, workers, now)
-    if view.free_slots <= 0 or not view.takes_work:
+    if view.free_slots <= 0 or not view.is_open:
         return QueueSnapshot([], {}, view, now)
     queued = _queued_for(runner, running)
     if view.backs_off_from:  # else they would fill the window
@@ -62,21 +62,19 @@ def read(runner: Runner, workers: int) -> QueueSnapshot:
     oldest = list(_oldest_of_each(sources, queued, runner))
     if not oldest:
         return QueueSnapshot([], {}, view, now)
-    usages = _usages()
-    rate = mean_seconds_per_cost(usages.values())
-    loads = _loads(sources, running, usages, rate, now)
+    served, rate = served_and_rate(runner.backend, now)
+    loads = _loads(sources, running, served, rate)
     return QueueSnapshot([_as_waiting(job, rate) for job in oldest], loads, view, now)
 
 
 def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
     """Why this queued job does not run on this runner yet."""
-    now, running = timezone.now(), _running_jobs()
+    now, running = timezone.now(), _running_jobs(runner)
     if job.backend != runner.backend or not RunnerCapabilities(runner)(job):
         return policy.Explanation(policy.Reason.NO_RUNNER)
     if job.key_id in _full_keys(running):
         return policy.Explanation(policy.Reason.KEY_AT_CAP)
-    usages = _usages()
-    rate = mean_seconds_per_cost(usages.values())
+    served, rate = served_and_rate(runner.backend, now)
     queued = _queued_for(runner, running)
     sources = _sources(queued)
     waiting = [_as_waiting(other, rate) for other in _oldest_of_each(sources, queued, runner)]
@@ -84,7 +82,7 @@ def explain(job: Job, runner: Runner, workers: int) -> policy.Explanation:
     if all(other.id != job.pk for other in waiting):
         waiting.append(asked)
     view = _runner_view(runner, running, workers, now)
-    return policy.explain(asked, waiting, _loads(sources, running, usages, rate, now), view, now)
+    return policy.explain(asked, waiting, _loads(sources, running, served, rate), view, now)
 
 
 class _RunningJob(NamedTuple):
@@ -95,14 +93,20 @@ class _RunningJob(NamedTuple):
     cost_estimate: Decimal
 
 
-def _running_jobs() -> list[_RunningJob]:
-    """There are no more of them than the slots of all runners."""
-    rows = Job.objects.filter(state=State.RUNNING).order_by()
+def _running_jobs(runner: Runner) -> list[_RunningJob]:
+    """Those that share slots with the jobs of this runner: no more than the slots of all runners."""
+    rows = Job.objects.filter(slots.alike(runner.backend), state=State.RUNNING).order_by()
     return [_RunningJob(*row) for row in rows.values_list(*_RunningJob._fields)]
 
 
-def _usages() -> dict[int, Usage]:
-    return {usage.source_id: usage for usage in Usage.objects.all()}
+def served_and_rate(backend: str, now: datetime) -> tuple[dict[int, float], float]:
+    """Recent device-seconds by source, and device-seconds per cost unit, of the jobs that share slots with a backend's."""
+    if backend == Backend.TRAINING:
+        return trainings.served(now)
+    usages = list(Usage.objects.all())
+    return {usage.source_id: usage.served * usage.decay(now) for usage in usages}, mean_seconds_per_cost(
+        usages
+    )
 
 
 def _runner_view(
@@ -116,6 +120,7 @@ def _runner_view(
         loaded=frozenset(runner.loaded),
         runs_suspect=any(deaths),
         backs_off_from=_backs_off_from(runner),
+        closed=trainings.closed(now) if runner.backend == Backend.TRAINING else None,
         takes_work=runner.enabled and not runner.draining and not runner.problem and seen,
     )
 
@@ -187,9 +192,8 @@ def _as_waiting(job: Job, rate: float) -> policy.QueuedJob:
 def _loads(
     sources: list[BusinessSource],
     running: list[_RunningJob],
-    usages: dict[int, Usage],
+    served: dict[int, float],
     rate: float,
-    now: datetime,
 ) -> dict[int, policy.SourceLoad]:
     jobs = Counter(job.source_id for job in running)
     costs: defaultdict[int, float] = defaultdict(float)
@@ -198,13 +202,9 @@ def _loads(
     return {
         source.pk: policy.SourceLoad(
             weight=source.weight,
-            served_s=_served_s(usages.get(source.pk), now) + costs[source.pk] * rate,
+            served_s=served.get(source.pk, 0.0) + costs[source.pk] * rate,
             running=jobs[source.pk],
             cap=source.max_concurrent_jobs,
         )
         for source in sources
     }
-
-
-def _served_s(usage: Usage | None, now: datetime) -> float:
-    return usage.served * usage.decay(now) if usage else 0.0

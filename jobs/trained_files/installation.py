@@ -8,6 +8,7 @@ reason.
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -42,8 +43,12 @@ def install(job: Job, part: Path) -> ModelFile:
 
 def publish(job: Job) -> None:
     """Enable the file of a job, in the transaction in which it succeeds."""
-    own = Training.objects.filter(job=job.pk).values("file")
-    if not ModelFile.objects.filter(pk__in=own, missing_since=None, problem="").update(enabled=True):
+    training = Training.objects.select_related("job__source").get(job=job.pk)
+    wanted = (training.keep_days, training.job.source.trained_models_days)
+    days = [number for number in wanted if number is not None]
+    expires_at = timezone.now() + timedelta(days=min(days)) if days else None
+    own = ModelFile.objects.filter(pk=training.file_id, missing_since=None, problem="")
+    if not own.update(enabled=True, expires_at=expires_at):
         raise RuntimeError("a training cannot succeed without its file")
 
 

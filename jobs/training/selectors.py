@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from access.models import BusinessSource
 from jobs.models import State, Training
@@ -27,7 +28,9 @@ def training_get(source: BusinessSource, job_id: uuid.UUID) -> Training:
 def is_available(training: Training) -> bool:
     """Whether the source can use the result."""
     file = training.file
-    return bool(file and training.job.state == State.SUCCEEDED and file.enabled and not file.missing_since)
+    if file is None or training.job.state != State.SUCCEEDED or not file.enabled or file.missing_since:
+        return False
+    return file.expires_at is None or file.expires_at > timezone.now()
 
 
 def delete_result(training: Training) -> bool:

@@ -18,7 +18,7 @@ from jobs.admission.idempotency import Idempotency
 from jobs.admission.model_resolution import ModelResolver
 from jobs.admission.quote import Quote, quote
 from jobs.admission.submission import Submission, random_seed
-from jobs.admission.trainable_bases import untrainable
+from jobs.admission.trainable_bases import TRANSFORMERS, untrainable
 from jobs.errors import OverLimit, Refused, UnknownModel, Unsupported
 from jobs.model_intake.submission import MAX_NAME, NAME
 from jobs.models import Backend, Job, Lane, Training
@@ -33,6 +33,7 @@ from .dataset import DatasetFile, checked
 OPERATION = "training"
 MIN_RESOLUTION, MAX_RESOLUTION = 128, 1536
 MAX_DESCRIPTION = 2000
+MAX_KEEP_DAYS = 36_500
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class TrainingRequest:
 
     ``base``: name of the checkpoint; empty: the default one. ``resolution``: width and height of a square in pixels that
     images are scaled to, keeping their aspect ratio; None: what the base was trained at. ``epochs``: in place of
-    settings["steps"], how often each image is seen.
+    settings["steps"], how often each image is seen. ``keep_days``: how long the LoRA is kept; the source may allow less.
+    ``tags_images``: images without a caption get their tags, by ``tagger`` or the default one.
     """
 
     source: BusinessSource
@@ -56,6 +58,10 @@ class TrainingRequest:
     resolution: int | None = None
     epochs: int | None = None
     seed: int | None = None
+    clip_skip: int = 1
+    keep_days: int | None = None
+    tags_images: bool = False
+    tagger: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     received: dict[str, Any] = field(default_factory=dict)
     operation: str = OPERATION
@@ -84,6 +90,7 @@ def submission_of(request: TrainingRequest) -> Submission:
     """The submission of a training. Raises Refused."""
     _check_texts(request)
     base = _base(request)
+    _check_family(request, base)
     side = _side(request, base)
     dataset = checked(request.files, side * side, _max_images(request))
     training = {
@@ -92,6 +99,7 @@ def submission_of(request: TrainingRequest) -> Submission:
         "images": [
             {"image": {"sha256": sha256}, "caption": caption} for sha256, caption in dataset.captions.items()
         ],
+        "tagger": _tagger(request),
         "trigger": request.trigger,
         "title": request.name,
         "license": licence_of(base),
@@ -113,7 +121,7 @@ def submission_of(request: TrainingRequest) -> Submission:
         idempotency=request.idempotency,
         backend=Backend.TRAINING,
         prompt_mode=PromptMode.AS_IS,
-        training=Training(name=request.name, description=request.description),
+        training=Training(name=request.name, description=request.description, keep_days=request.keep_days),
     )
 
 
@@ -124,6 +132,10 @@ def _check_texts(request: TrainingRequest) -> None:
             "and begin with a letter or digit."
         )
         raise OverLimit(message, field="name", words={"limit": MAX_NAME})
+    if request.keep_days is not None and not 1 <= request.keep_days <= MAX_KEEP_DAYS:
+        message = _("%(field)s must be from %(least)d to %(limit)d (got %(asked)d).")
+        words = {"least": 1, "limit": MAX_KEEP_DAYS, "asked": request.keep_days}
+        raise OverLimit(message, field="keep_days", words=words)
     if len(request.description) > MAX_DESCRIPTION:
         message = _("%(field)s must have at most %(limit)d characters (got %(count)d).")
         words = {"limit": MAX_DESCRIPTION, "count": len(request.description)}
@@ -142,6 +154,28 @@ def _base(request: TrainingRequest) -> ModelFile:
         refused.field = "base"
         raise refused
     return base
+
+
+def _tagger(request: TrainingRequest) -> str:
+    """Name of the tagger that captions images; empty if none does."""
+    if not request.tags_images:
+        return ""
+    try:
+        return ModelResolver(request.source, Backend.TRAINING).find(Kind.TAGGER, request.tagger).name
+    except ModelUnusable as error:
+        raise Unsupported(str(error), field="tagger") from error
+    except ModelNotFound as error:
+        if request.tagger:
+            raise UnknownModel(str(error), field="tagger") from error
+        message = _("Images cannot be captioned by tags: no tagger is registered.")
+        raise Unsupported(message, field="captions") from error
+
+
+def _check_family(request: TrainingRequest, base: ModelFile) -> None:
+    if base.family in TRANSFORMERS and request.settings.get("text_encoder_learning_rate"):
+        message = _("%(field)s must be 0: the text encoders of %(family)s are not trained.")
+        words = {"family": base.get_family_display()}
+        raise Unsupported(message, field="text_encoder_learning_rate", words=words)
 
 
 def _side(request: TrainingRequest, base: ModelFile) -> int:
@@ -191,6 +225,7 @@ def _generation_request(
                 "prompt": request.sample_prompt,
                 "width": side,
                 "height": side,
+                "clip_skip": request.clip_skip,
                 "seed": random_seed() if request.seed is None else request.seed,
                 "training": training,
             }
@@ -198,4 +233,8 @@ def _generation_request(
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = [part for part in first["loc"] if part != "training"]
-        raise Unsupported(first["msg"], field=".".join(map(str, place)) or None, code="invalid") from None
+        if not place:
+            raise Unsupported(first["msg"], field=None, code="invalid") from None
+        words = {"reason": first["msg"]}
+        field = ".".join(map(str, place))
+        raise Unsupported("%(field)s: %(reason)s", field=field, words=words, code="invalid") from None

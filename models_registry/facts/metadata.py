@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpu_runner.protocol import sampler_catalog
-from gpu_runner.protocol.families.registry import FAMILIES
+from gpu_runner.protocol.families.registry import FAMILIES, family_of
 
 from .card import MAX_TAG, MAX_TAGS, CommercialUse
 from .generation_defaults import LARGEST, MAX_CLIP_SKIP, MULTIPLE, SMALLEST
 
-CHECKPOINT = "checkpoint"
+CHECKPOINT, VARIANT = "checkpoint", "atelier.variant"
 RESOLUTION = "modelspec.resolution"
 WIDTH_AND_HEIGHT = re.compile(r"([0-9]{2,4})x([0-9]{2,4})")
 # Card field -> the keys that state it, the first one that has a value counts; and the longest text that is stored.
@@ -46,16 +46,16 @@ def stated(metadata: Mapping[str, str], kind: str, family: str) -> dict[str, Any
     facts: dict[str, Any] = {**texts, "tags": _tags(metadata.get("modelspec.tags", ""))}
     facts["commercial_use"] = commercial_use(texts["licence"])
     if kind == CHECKPOINT:
-        facts |= _of_family(family)
+        facts |= _of_family(family, metadata.get(VARIANT, ""))
         if size := stated_size(metadata):
             facts["default_width"], facts["default_height"] = size
         facts["default_clip_skip"] = _clip_skip(metadata)
     return facts
 
 
-def _of_family(name: str) -> dict[str, Any]:
+def _of_family(name: str, variant: str) -> dict[str, Any]:
     """Defaults of a family. Sampling is left to the dialects for diffusion models, which work with all of their defaults."""
-    family = FAMILIES.get(name)
+    family = family_of(name, variant) if name in FAMILIES else None
     side = family.defaults.side if family else None
     flow = family.defaults if family and family.flow else None
     return {

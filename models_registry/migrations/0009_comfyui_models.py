@@ -2,19 +2,37 @@
 
 from django.db import migrations, models
 
-from gpu_runner.protocol.workflows import slots
-from gpu_runner.protocol.workflows.requirements import requirements_of
+SUFFIXES = (
+    ".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".gguf", ".onnx", ".pkl", ".engine",
+)
 
 
 def compute_requirements(apps, schema_editor):
     """Of the templates that are there already; those that are invalid stay without."""
     for template in apps.get_model("models_registry", "WorkflowTemplate").objects.all():
         try:
-            workflow = slots.read(template.name, template.graph, template.slots)
-        except ValueError:
+            template.requirements = requirements_of(template.graph, template.slots)
+        except (AttributeError, KeyError, TypeError, ValueError):
             continue
-        template.requirements = requirements_of(workflow).as_json()
         template.save(update_fields=["requirements"])
+
+
+def requirements_of(graph, slots):
+    """Node classes, and constants that name model files, as they were stored at the time of this migration."""
+    targets = [
+        text.partition(".")[::2]
+        for places in slots.values()
+        for text in ([places] if isinstance(places, str) else places)
+    ]
+    files = [
+        [node["class_type"], name, value]
+        for key, node in graph.items()
+        for name, value in node.get("inputs", {}).items()
+        if isinstance(value, str) and "\n" not in value and len(value) <= 500
+        and value.lower().endswith(SUFFIXES) and (key, name) not in targets
+    ]
+    classes = sorted({node["class_type"] for node in graph.values()})
+    return {"nodes": classes, "files": [list(use) for use in dict.fromkeys(map(tuple, files))]}
 
 
 

@@ -33,10 +33,12 @@ from models_registry.models import (
     RESIDUALS,
     VARIANT,
     WIDTH,
+    WITHOUT_TEXT,
     Family,
     Kind,
 )
 
+from .broken_content import first_not_finite, other_content
 from .file_discovery import UNREADABLE_SUFFIXES
 from .pickle_safety import check_pickle
 from .pickled_shapes import pickled_shapes
@@ -54,6 +56,7 @@ KEPT: dict[str, dict[str, str]] = {
         ENCODERS: "text_encoders",
         CONTEXT_WIDTH: "context_width",
         VARIANT: "variant",
+        WITHOUT_TEXT: "without_text",
     },
     Kind.CONTROLNET: {RESIDUALS: "residuals"},
     Kind.EMBEDDING: {"atelier.vectors": "vectors", WIDTH: "width"},
@@ -61,8 +64,9 @@ KEPT: dict[str, dict[str, str]] = {
     Kind.VAE: {FAMILIES: "families"},
 }
 FINDINGS = {key for kept in KEPT.values() for key in kept}
-# ComfyUI uses more layouts of these than the engine: the folder decides the kind, and tensors tell what the engine uses.
+# ComfyUI uses more layouts of these than the engine: the folder decides the kind of those that the engine cannot use.
 KINDS_BY_FOLDER = frozenset({Kind.DIFFUSION_MODEL, Kind.TEXT_ENCODER})
+SMALL_KINDS = frozenset({Kind.LORA, Kind.EMBEDDING})  # all numbers of these are looked at
 KIND_BY_FOLDER = {folder: kind for kind, folder in FOLDERS.items()}
 
 
@@ -116,10 +120,15 @@ def _not_usable(reason: str) -> str:
 
 
 def _inspect_safetensors(file: Path, folder_kind: str) -> FileInfo:
-    header = read_header(file)
+    try:
+        header = read_header(file)
+    except ValueError as error:
+        raise ValueError(other_content(file) or str(error)) from error
     identified = inspect(header.shapes, header.metadata, header.problem)
     sha256, tensors_sha256 = _hashes(file, tensors=identified.kind == Kind.LORA)
-    if folder_kind in KINDS_BY_FOLDER:
+    if identified.kind in SMALL_KINDS and not identified.problem and (name := first_not_finite(file)):
+        identified = replace(identified, problem=f"values that are not numbers in {name}")
+    if folder_kind in KINDS_BY_FOLDER and _is_for_comfyui_only(identified):
         return _of_comfyui(identified, folder_kind, sha256)
     architecture = architecture_of(identified, header.shapes, header.metadata)
     return _info(identified, sha256, tensors_sha256, header.metadata, architecture)
@@ -129,17 +138,19 @@ def _inspect_gguf(file: Path, folder_kind: str) -> FileInfo:
     header = read_gguf_header(file).header
     identified = inspect(header.shapes, header.metadata, header.problem)
     sha256 = _hashes(file, tensors=False)[0]
-    if folder_kind in KINDS_BY_FOLDER:
+    if folder_kind in KINDS_BY_FOLDER and _is_for_comfyui_only(identified):
         return _of_comfyui(identified, folder_kind, sha256)
     architecture = architecture_of(identified, header.shapes, header.metadata)
     return _info(identified, sha256, "", header.metadata, architecture)
 
 
+def _is_for_comfyui_only(identified: Identified) -> bool:
+    return bool(identified.problem) or identified.kind == UNKNOWN
+
+
 def _of_comfyui(identified: Identified, folder_kind: str, sha256: str) -> FileInfo:
-    """A file in one of ComfyUI's folders. What the engine cannot use of them has no problem, because ComfyUI may."""
-    is_usable = identified.kind == folder_kind and not identified.problem
-    metadata = _extra_metadata(identified) if is_usable else {}
-    return FileInfo(folder_kind, identified.family, sha256, metadata=metadata)
+    """A file in one of ComfyUI's folders that the engine cannot use. It has no problem, because ComfyUI may use it."""
+    return FileInfo(folder_kind, identified.family, sha256)
 
 
 def _info(

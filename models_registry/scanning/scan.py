@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from models_registry import architectures
 from models_registry.models import Kind, ModelFile
+from models_registry.parts import fill_parts
 from models_registry.scan_runs import ScanRun
 
 from .description import describe, describe_again, store_cover
@@ -84,7 +85,9 @@ class _Scan:
 
     def register(self, path: str, info: FileInfo) -> ModelFile:
         self.missing = {old: row for old, row in self.rows.items() if row.missing_since and old != path}
-        return self._store(self._row(path, info), path, info, self._state(path))
+        row = self._store(self._row(path, info), path, info, self._state(path))
+        fill_parts()
+        return row
 
     def run(self, run: ScanRun) -> ScanReport:
         paths = list(model_files(self.root))
@@ -100,6 +103,7 @@ class _Scan:
                 self.report.skipped[path] = "registered by a concurrent scan"
         self._mark_present()
         self._mark_missing()
+        fill_parts()
         return self.report
 
     def _scan_file(self, path: str) -> None:

@@ -27,12 +27,17 @@ def console_key(user: AbstractBaseUser, source: BusinessSource, *, dialect: str,
     Raises Denied if the key or its source is disabled, expired, over its rate limit, or not allowed for the dialect or
     the address.
     """
-    key_id = f"{PREFIX}{user.pk}-{source.pk}"
-    key = find_key(key_id) or _create(key_id, source, f"console: {user.get_username()}"[:200])
+    key = own_key(user, source)
     check_use(key, dialect=dialect, address=address)
     count_request(source, key)
     note_use(key)
     return key
+
+
+def own_key(user: AbstractBaseUser, source: BusinessSource) -> AccessKey:
+    """The user's key for this source; created on first use. Whether it may be used is not checked."""
+    key_id = f"{PREFIX}{user.pk}-{source.pk}"
+    return find_key(key_id) or _create(key_id, source, f"console: {user.get_username()}"[:200])
 
 
 def _create(key_id: str, source: BusinessSource, note: str) -> AccessKey:

@@ -37,6 +37,13 @@ class Retention(models.Model):
         _("days to keep jobs"),
         _("Then the job is deleted with everything that belongs to it. Its cost stays in the ledger."),
     )
+    keep_trained_models_days = _days(
+        _("days to keep trained models"),
+        _(
+            "Counted from the end of the training, and fixed then. A request may ask for fewer. Empty: the platform's "
+            "default, or forever if there is none."
+        ),
+    )
 
     class Meta:
         abstract = True
@@ -48,6 +55,10 @@ class Retention(models.Model):
     @property
     def inputs_days(self) -> int | None:
         return self.keep_inputs_days or settings.KEEP_INPUTS_DAYS
+
+    @property
+    def trained_models_days(self) -> int | None:
+        return self.keep_trained_models_days or settings.KEEP_TRAINED_MODELS_DAYS
 
     @property
     def jobs_days(self) -> int | None:

@@ -1,5 +1,6 @@
 """Django settings. All values come from environment variables, which `.env.example` lists."""
 
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,17 @@ LOCALE_DIR = BASE_DIR / "platform" / "locale" if IS_CHECKOUT else Path(__file__)
 def days(text: str) -> int | None:
     """A number of days; an empty variable counts as unset."""
     return int(text) if text else None
+
+
+@env.parser_for("hours")
+def hours(text: str) -> tuple[time, time] | None:
+    """Times of a day, such as 22:00-06:00; an empty variable counts as unset."""
+    if not text:
+        return None
+    begin, separator, end = text.partition("-")
+    if not separator:
+        raise ValueError("must be two times, such as 22:00-06:00")
+    return time.fromisoformat(begin.strip()), time.fromisoformat(end.strip())
 
 
 # Set by `make run`. Demo mode has defaults that would be unsafe in production.
@@ -218,6 +230,10 @@ JOB_LEASE_S = env.float(
 JOB_HAND_OVER_S = env.float("JOB_HAND_OVER_S", default=10.0)
 JOB_TIMEOUT_S = env.int("JOB_TIMEOUT_S", default=1800)  # maximum run time of a job
 TRAINING_TIMEOUT_S = env.int("TRAINING_TIMEOUT_S", default=24 * 3600)  # the same of a training
+# When trainings may start, in local time, such as 22:00-06:00 (unset: always), and how long no image must have been drawn
+# before (unset: trainings do not look at the runners). Running trainings go on.
+TRAINING_HOURS: tuple[time, time] | None = env.hours("TRAINING_HOURS", default=None)
+TRAINING_IDLE_S: float | None = env.float("TRAINING_IDLE_S", default=None)
 JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous request waits for its job
 JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # jobs that are queued for longer expire
 
@@ -226,6 +242,7 @@ JOB_MAX_AGE_S = env.int("JOB_MAX_AGE_S", default=24 * 3600)  # jobs that are que
 KEEP_PICTURES_DAYS: int | None = env.days("KEEP_PICTURES_DAYS", default=None)
 KEEP_INPUTS_DAYS: int | None = env.days("KEEP_INPUTS_DAYS", default=None)
 KEEP_JOBS_DAYS: int | None = env.days("KEEP_JOBS_DAYS", default=None)
+KEEP_TRAINED_MODELS_DAYS: int | None = env.days("KEEP_TRAINED_MODELS_DAYS", default=None)
 ARCHIVE_JOBS_DAYS: int | None = env.days("ARCHIVE_JOBS_DAYS", default=None)
 
 # stablediffusionapi dialect: how long a request waits before the response is "processing", whether errors of the

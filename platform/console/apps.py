@@ -13,7 +13,7 @@ class ConsoleConfig(AppConfig):
         from .roles import create_roles
         from .schedules import create_schedules
 
-        admin.site.index_title = _("Console")
+        admin.site.index_title = _("Dashboard")
         admin.site.empty_value_display = "–"
         # This app is the last of INSTALLED_APPS, so the permissions of all other apps exist when the signal is sent.
         post_migrate.connect(create_roles, sender=self, dispatch_uid="console.roles")

@@ -14,7 +14,7 @@ from access.tenancy import is_tenant
 from console.gallery.views import may_view as may_view_gallery
 from console.roles import SUBMIT_JOBS, VIEW_COSTS
 from console.setup.views import may_view as may_view_setup
-from console.trainings.views import may_view as may_view_trainings
+from console.trainings.visibility import may_view as may_view_trainings
 
 Item = tuple[str | Promise, str, str]  # title, icon, "app_model"
 

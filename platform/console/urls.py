@@ -8,11 +8,13 @@ from .gallery import views as gallery
 from .gallery.parameters import parameters as gallery_parameters
 from .jobs import labels
 from .playground.choices import choices
+from .playground.code import code
 from .playground.page import page
 from .playground.parameters import parameters
 from .portal import api_pages, keys, models, overview, usage
 from .search.views import search
 from .setup import views as setup
+from .tenants import labels as source_labels
 from .trainings import new as new_training
 from .trainings import views as trainings
 
@@ -35,6 +37,7 @@ urlpatterns = [
     path("playground/", admin.site.admin_view(page), name="playground"),
     path("playground/choices/", admin.site.admin_view(choices), name="playground_choices"),
     path("playground/parameters/", admin.site.admin_view(parameters), name="playground_parameters"),
+    path("playground/code/", admin.site.admin_view(code), name="playground_code"),
     path("trainings/", admin.site.admin_view(trainings.page), name="trainings"),
     path("trainings/new/", admin.site.admin_view(new_training.page), name="training_new"),
     path("trainings/<uuid:training_id>/", admin.site.admin_view(trainings.one), name="training"),
@@ -49,6 +52,7 @@ urlpatterns = [
         for what in ("cancel", "finish")
     ),
     path("labels/", admin.site.admin_view(labels.page), name="labels"),
+    path("labels/sample/", admin.site.admin_view(source_labels.sample), name="label_sample"),
     path("search/", admin.site.admin_view(search), name="search"),
     path("setup/", admin.site.admin_view(setup.page), name="setup"),
     path("setup/install/", admin.site.admin_view(setup.install), name="setup_install"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ REQUEST = {
 ENDED = frozenset({"succeeded", "failed", "cancelled", "expired"})
 STALLED_S = 900.0  # without progress; a slow CPU may load models for minutes
 POLL_S = 0.3
+PRINTED_STEP = 25  # percent between two lines where there is no terminal
 
 
 class NotStarted(Exception):
@@ -60,7 +62,8 @@ def generate(
     """
     job = _json(client.post("/api/v1/jobs", json=REQUEST))
     changed, seen = time.monotonic(), _position(job)
-    with tqdm(total=100, desc="first image", bar_format="{desc} |{bar}| {n:.0f}%", leave=True) as bar:
+    with _progress_bar() as bar:
+        printed = 0
         while job["state"] not in ENDED:
             if not still_running():
                 raise NotStarted("the processes ended")
@@ -69,12 +72,28 @@ def generate(
             time.sleep(POLL_S)
             job = _polled(client, job)
             bar.update(max(0, job["progress"] * 100 - bar.n))
+            if bar.disable:
+                printed = _print_step(job["progress"] * 100, printed)
             if (position := _position(job)) != seen:
                 changed, seen = time.monotonic(), position
     if job["state"] != "succeeded":
         raise NoFirstImage(f"the job {job['id']} is {job['state']}: {_reason(job)}")
     path.write_bytes(_checked(client.get(job["outputs"][0]["url"])).content)
     return path
+
+
+def _progress_bar() -> tqdm:
+    """A bar that redraws its line; disabled where the output is a file or a pipe, which would keep every line."""
+    bar_format = "{desc} |{bar}| {n:.0f}%"
+    return tqdm(total=100, desc="first image", bar_format=bar_format, disable=not sys.stderr.isatty())
+
+
+def _print_step(percent: float, printed: int) -> int:
+    """Print the progress if it has passed another step. Returns the step printed last."""
+    step = int(percent) // PRINTED_STEP * PRINTED_STEP
+    if step > printed:
+        print(f"first image {step}%", file=sys.stderr, flush=True)
+    return max(step, printed)
 
 
 def _polled(client: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:

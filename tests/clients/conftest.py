@@ -28,6 +28,7 @@ from jobs.tasks import run_job
 from models_registry.models import Family, Kind, ModelFile
 from tests.e2e.installation import Installation
 from tests.support.demo_engine import DEMO_CHECKPOINT, Studio, demo_file
+from tests.support.migrated_database import MigratedDatabase
 
 TOKEN = "the runner's token"
 RUNNER = "local"
@@ -111,11 +112,13 @@ def http(platform, credentials) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def installation(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    migrated_database: MigratedDatabase,
 ) -> Iterator[Installation]:
     """The platform's processes. One set for the whole session, because they start slowly."""
     folder = tmp_path_factory.mktemp("clients")
-    installation = Installation(folder, f"sqlite:///{folder / 'atelier.sqlite3'}")
+    installation = Installation(folder, migrated_database.create(folder / "atelier.sqlite3"))
     installation.start("runner", "web", "generation")
     yield installation
     installation.stop()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.installation import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.slow
 

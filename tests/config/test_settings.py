@@ -14,6 +14,7 @@ PRINT_SETTING = (
 
 
 @pytest.mark.parametrize(("value", "expected"), [("", "None"), ("30", "30")])
+@pytest.mark.slow
 def test_empty_number_of_days_means_forever(value, expected):
     environment = os.environ | {"KEEP_JOBS_DAYS": value}
     process = subprocess.run(

@@ -1,12 +1,14 @@
 """The playground's page, and the native API with the console's session instead of a key."""
 
 import io
+import re
 
 import pytest
 from django.test import Client
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from access.internal_source import internal_source
 from access.models import AccessKey
 from jobs.models import Job
 from models_registry.models import PromptStyle
@@ -30,6 +32,25 @@ def test_playground_lists_the_sources_of_the_user(sign_in, source, other_source)
     page = sign_in("tenant", source).get("/admin/playground/").content.decode()
     assert "shop" in page
     assert "blog" not in page
+
+
+def chosen(client) -> str:
+    page = client.get("/admin/playground/").content.decode()
+    return re.search(r'<option value="([^"]*)" selected', page)[1]
+
+
+def test_playground_and_api_pages_begin_with_the_consoles_own_source_and_then_with_the_last_one(
+    ops, source, other_source
+):
+    assert chosen(ops) == "blog"  # the first by name
+    internal_source()
+    assert chosen(ops) == "console"
+    assert ops.get("/admin/apis/").context["source"].name == "console"
+    ops.get(CHOICES, {"source": "shop"})  # as the page sends it when the user chooses a source
+    assert chosen(ops) == "shop"
+    assert ops.get("/admin/apis/").context["source"] == source
+    ops.get("/admin/apis/", {"source": "blog"})
+    assert chosen(ops) == "blog"
 
 
 def test_playground_offers_the_text_model_if_there_is_one(ops, source, settings):

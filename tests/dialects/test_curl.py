@@ -15,13 +15,13 @@ from django.utils import timezone
 
 from access.models import AccessKey
 from dialects.zhiqite.authentication import KEY_ID, SECRET
-from jobs import curl_export
 from jobs.admission.admit import admit
 from jobs.models import Job, Runner
 from models_registry.models import Kind, ModelFile, StylePreset
 from tests.dialects.openai.conftest import mask_file
 from tests.support.fake_runner import png
 from tests.support.input_images import file_of, quarters
+from tests.support.job_curl import Curl, commands
 from tests.support.web_server import WebServer, answer
 
 pytestmark = pytest.mark.slow
@@ -89,15 +89,15 @@ def post(path: str, body: Any, credentials: tuple[str, str]) -> Job:
     return created.get()
 
 
-def curl(job: Job, dialect: str) -> curl_export.Curl:
-    return next(curl for curl in curl_export.commands(job, BASE) if curl.dialect == dialect)
+def curl(job: Job, dialect: str) -> Curl:
+    return next(curl for curl in commands(job, BASE) if curl.dialect == dialect)
 
 
 def path_and_body(job: Job, dialect: str) -> tuple[str, dict[str, Any]]:
-    command = curl(job, dialect).command
-    assert command, curl(job, dialect)
-    body: dict[str, Any] = json.loads(re.search(r"<<END\n(.*)\nEND", command, re.DOTALL)[1])
-    return re.search(rf"{BASE}(/\S+)", command)[1].rstrip("'"), body
+    found = curl(job, dialect)
+    assert found.command, found
+    body: dict[str, Any] = json.loads(re.search(r"<<END\n(.*)\nEND", found.command, re.DOTALL)[1])
+    return found.path, {name: value for name, value in body.items() if name != "key"}
 
 
 SMALL = {"prompt": "a red circle", "width": 128, "height": 128}
@@ -242,12 +242,12 @@ def test_inline_image_is_sent_by_its_url(credentials):
 
 def test_job_has_commands_for_its_own_dialect_and_the_native_api(credentials):
     job = post("/api/v3/text2img", V3_API, credentials)
-    assert [curl.dialect for curl in curl_export.commands(job, BASE)] == ["stablediffusionapi", "native"]
+    assert [curl.dialect for curl in commands(job, BASE)] == ["stablediffusionapi", "native"]
 
 
 def test_job_of_no_dialect_has_a_native_command_only(submission):
     job = admit(submission(dialect="internal"))
-    assert [curl.dialect for curl in curl_export.commands(job, BASE)] == ["native"]
+    assert [curl.dialect for curl in commands(job, BASE)] == ["native"]
 
 
 def encoded(data: bytes) -> str:
@@ -258,19 +258,22 @@ def test_volcengine_command_computes_its_signature(submission, credentials, tmp_
     StylePreset.objects.create(key="styled", task=StylePreset.Task.TXT2IMG, width=64, height=64, steps=3)
     received = {"req_key": "styled", "prompt": "it's ) a $HOME `id` 圆"}
     job = admit(submission(dialect="volcengine", operation="CVProcess", received=received, seed=7))
-    (tmp_path / "curl").write_text('#!/bin/sh\nfor part in "$@"; do printf "%s\\0" "$part"; done\n')
+    (tmp_path / "curl").write_text('#!/bin/sh\nfor part in "$@"; do printf "%s\\0" "$part"; done; cat\n')
     (tmp_path / "curl").chmod(0o755)
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     environment |= dict(zip(("KEY_ID", "SECRET"), credentials, strict=True))
-    command = curl_export.commands(job, BASE)[0].command
+    command = commands(job, BASE)[0].command
     done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, check=True)
     parts = done.stdout.decode().split("\0")
     sent = dict(part.split(": ", 1) for part in parts if ": " in part[:40] and not part.startswith("{"))
-    text = parts[parts.index("--data-binary") + 1]
+    text = parts[-1]
     assert json.loads(text)["prompt"] == received["prompt"]
     del sent["Content-Type"]
     response = Client(HTTP_HOST="testserver").post(
-        parts[1].removeprefix(BASE), text, content_type="application/json", headers=sent
+        next(part for part in parts if part.startswith(BASE)).removeprefix(BASE),
+        text,
+        content_type="application/json",
+        headers=sent,
     )
     again = Job.objects.exclude(pk=job.pk).first()
     assert again is not None, response.content.decode()[-260:]

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from access.installed_dialects import installed
 from access.models import AccessKey
-from jobs import curl_export
+from console.tenants.keys import examples_of
+from jobs.api_reference.contexts import PLACEHOLDER_IMAGE
 from jobs.models import Job, Runner
 from models_registry.models import Kind, ModelFile, StylePreset
 from tests.support.fake_runner import png
@@ -18,11 +19,14 @@ from tests.support.web_server import WebServer, answer
 
 pytestmark = pytest.mark.slow
 
-PLACEHOLDER = "https://images.example.com/product.png"  # the SMZDM API needs an image
+
+def submitting(script: str) -> str:
+    """The script without its loop: no runner generates an image."""
+    return script.partition("\nwhile ")[0]
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are written for curl")
-def test_example_of_each_dialect_submits_a_job(live_server, settings, source, checkpoint):
+def test_example_of_each_dialect_submits_a_job(live_server, settings, source, checkpoint, tmp_path):
     settings.JOB_WAIT_S = settings.STABLEDIFFUSIONAPI_WAIT_S = 0
     Runner.objects.create(
         name="local", url="http://127.0.0.1:9", slots=1, seen_at=timezone.now() + timedelta(hours=1)
@@ -39,16 +43,20 @@ def test_example_of_each_dialect_submits_a_job(live_server, settings, source, ch
     source.reachable = ["127.0.0.1"]
     source.save()
     key, secret = AccessKey.issue(source)
-    examples = curl_export.examples(key, live_server.url, secret)
-    assert [example.dialect for example in examples] == sorted(installed())
+    examples = dict(examples_of(key, live_server.url, secret))
+    assert sorted(examples) == sorted(installed())
     answers = {}
     try:
-        for example in examples:
-            script = example.command.replace(PLACEHOLDER, web.url("/product.png"))
+        for dialect, [curl, *_others] in examples.items():
+            script = curl.text.replace(PLACEHOLDER_IMAGE, web.url("/product.png"))
             done = subprocess.run(
-                ["bash", "-eu", "-c", script], capture_output=True, text=True, env=os.environ
+                ["bash", "-u", "-c", submitting(script)],
+                capture_output=True,
+                text=True,
+                env=os.environ,
+                cwd=tmp_path,
             )
-            answers[example.dialect] = (done.stdout + done.stderr)[-500:]
+            answers[dialect] = (done.stdout + done.stderr)[-500:]
     finally:
         web.close()
     assert sorted(Job.objects.values_list("dialect", flat=True)) == sorted(installed()), answers

@@ -14,7 +14,7 @@ from access.models import AccessKey
 from jobs.models import Job
 from tests.support.hostile_values import ENCODABLE, HEADERS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 JOB = "00000000-0000-4000-8000-000000000000"
 PARTS = [

@@ -26,7 +26,7 @@ from tests.dialects.zhiqite.conftest import generation_body
 from tests.support.input_images import file_of, quarters
 from tests.support.web_server import WebServer, answer, redirect
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db]
+pytestmark = [pytest.mark.slow, pytest.mark.django_db, pytest.mark.postgres]
 
 SECRET = b"internal-metadata-0451"
 ALLOWED = "allowed.localhost"  # the only host that the source may call

@@ -19,7 +19,7 @@ from tests.dialects.zhiqite.conftest import PREFIX, credentials, generation_body
 from tests.support.fake_runner import png
 from tests.support.web_server import WebServer, answer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 IMAGE = "/red.png"
 IDEMPOTENCY_KEY = {"Idempotency-Key": "once"}

@@ -15,7 +15,7 @@ import psutil
 
 from tests.docs.page import ROOT
 from tests.docs.replacements import replaced
-from tests.e2e.installation import free_port
+from tests.support.ports import free_port
 from tests.support.postgres import Server
 
 PATHS = (

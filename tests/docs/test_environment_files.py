@@ -26,6 +26,7 @@ def as_the_shell_reads(path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", FILES)
+@pytest.mark.slow
 def test_systemd_and_the_shell_read_the_same_values(name, tmp_path):
     path = tmp_path / name
     # Settings that are commented out have to be right, too, when an operator uses them.
@@ -52,6 +53,7 @@ def test_storage_options_are_json(tmp_path):
         ("A=", ""),
     ],
 )
+@pytest.mark.slow
 def test_quoting_rules_of_the_manual(line, value, tmp_path):
     path = tmp_path / "file.env"
     path.write_text(line + "\n")

@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 
 from demo.random_models import write_family
 from tests.dialects.smzdm.seed import FIRST, SECOND
-from tests.e2e.installation import eventually, free_port
+from tests.e2e.installation import eventually
+from tests.support.ports import free_port
 
 CHECKOUT = os.environ.get("COMFYUI_CHECKOUT", "")
 PYTHON = os.environ.get("COMFYUI_PYTHON", "python3")

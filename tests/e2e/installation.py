@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,15 +16,11 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.support.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
 TIMEOUT_S = 240  # only so that a broken installation fails a test instead of blocking it
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def eventually(found: Callable[[], Any], what: str) -> Any:
@@ -140,19 +135,25 @@ class Installation:
             "web": [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}"],
             "generation": [*MANAGE, "qcluster"],
             "generation-trainer": [*MANAGE, "qcluster"],
+            "generation-comfyui": [*MANAGE, "qcluster"],
             "background": [*MANAGE, "qcluster"],
         }[name]
 
-    def start(self, *names: str) -> None:
+    def start(self, *names: str, environment: dict[str, str] | None = None) -> None:
+        """Start processes, with additional variables."""
         for name in names:
-            environment = self.environment | {
-                "generation": {"Q_CLUSTER_NAME": "generation"},
-                "generation-trainer": {"Q_CLUSTER_NAME": "generation", "RUNNER_NAME": "trainer"},
-            }.get(name, {})
+            variables = (
+                self.environment
+                | (environment or {})
+                | {
+                    "generation": {"Q_CLUSTER_NAME": "generation"},
+                    "generation-trainer": {"Q_CLUSTER_NAME": "generation", "RUNNER_NAME": "trainer"},
+                }.get(name, {})
+            )
             with (self.data_dir / f"{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(
                     self.command(name),
-                    env=environment,
+                    env=variables,
                     cwd=ROOT,
                     stdout=log,
                     stderr=log,

@@ -21,6 +21,7 @@ from tests.e2e.faked_installation import CLUSTER, FakedInstallation
 from tests.e2e.installation import eventually
 from tests.support.databases import KINDS, database
 from tests.support.fake_runner import TOKEN
+from tests.support.migrated_database import MigratedDatabase
 
 pytestmark = pytest.mark.processes
 
@@ -30,11 +31,13 @@ SEED = int(os.environ.get("CHAOS_SEED", "0")) or random.randrange(1, 10**6)
 
 @pytest.fixture(params=KINDS)
 def installation(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    migrated_database: MigratedDatabase,
 ) -> Iterator[FakedInstallation]:
     data_dir = tmp_path_factory.mktemp(f"chaos-{request.param}")
     with ExitStack() as stack:
-        database_url = stack.enter_context(database(request.param, data_dir))
+        database_url = stack.enter_context(database(request.param, data_dir, migrated_database))
         created = FakedInstallation(
             data_dir,
             database_url,

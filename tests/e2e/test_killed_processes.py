@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.faked_installation import CLUSTER, FOLLOWING, STORING, FakedInstallation, assert_ends_once
 from tests.e2e.installation import eventually
 from tests.support.fake_runner import TOKEN
+from tests.support.migrated_database import MigratedDatabase
 
 pytestmark = pytest.mark.processes
 
@@ -20,11 +21,13 @@ WORKERS = 2
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakedInstallation]:
+def installation(
+    tmp_path_factory: pytest.TempPathFactory, migrated_database: MigratedDatabase
+) -> Iterator[FakedInstallation]:
     data_dir: Path = tmp_path_factory.mktemp("killed")
     created = FakedInstallation(
         data_dir,
-        f"sqlite:///{data_dir / 'atelier.sqlite3'}",
+        migrated_database.create(data_dir / "atelier.sqlite3"),
         RUNNER_TOKEN=TOKEN,
         GENERATION_WORKERS=str(WORKERS),
         JOB_LEASE_S="4",

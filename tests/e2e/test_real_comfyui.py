@@ -16,7 +16,8 @@ from PIL import Image
 
 from tests.dialects.smzdm.seed import FIRST, SECOND, at
 from tests.e2e.comfyui_servers import CHECKOUT, ComfyServer, write_models
-from tests.e2e.installation import MANAGE, Installation, eventually, free_port
+from tests.e2e.installation import MANAGE, Installation, eventually
+from tests.support.ports import free_port
 from tests.support.web_server import WebServer, answer
 
 pytestmark = [

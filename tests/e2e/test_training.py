@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests.e2e.installation import Installation, eventually
 from tests.support.databases import database
+from tests.support.migrated_database import MigratedDatabase
 from tests.support.training_jobs import TEAL, TRIGGER, pink_discs
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
@@ -34,10 +35,14 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def site(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    migrated_database: MigratedDatabase,
+) -> Iterator[Installation]:
     data_dir = tmp_path_factory.mktemp("training")
     with ExitStack() as stack:
-        url = stack.enter_context(database("postgresql", data_dir))
+        url = stack.enter_context(database("postgresql", data_dir, migrated_database))
         site = Installation(data_dir, url)
         stack.callback(site.stop)
         site.manage(

@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e.installation import Installation, eventually
 from tests.e2e.test_chain import send_on_a_socket
+from tests.support.migrated_database import MigratedDatabase
 
 pytestmark = pytest.mark.processes
 
@@ -33,10 +34,13 @@ QUEUED = "from jobs.models import Job; print(Job.objects.filter(state='queued', 
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def site(
+    tmp_path_factory: pytest.TempPathFactory, migrated_database: MigratedDatabase
+) -> Iterator[Installation]:
     """A web process without runner and clusters: no job ever ends."""
     data_dir = tmp_path_factory.mktemp("waiting")
-    installation = Installation(data_dir, f"sqlite:///{data_dir / 'db.sqlite3'}", WEB_THREADS=str(THREADS))
+    database_url = migrated_database.create(data_dir / "db.sqlite3")
+    installation = Installation(data_dir, database_url, WEB_THREADS=str(THREADS))
     try:
         installation.start("web")
         yield installation

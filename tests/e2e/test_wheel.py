@@ -15,7 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.installation import ROOT, eventually, free_port
+from tests.e2e.installation import ROOT, eventually
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.processes
 

@@ -44,6 +44,12 @@ def test_image_that_takes_longer_than_the_limit_is_waited_for_while_it_progresse
     assert path.read_bytes() == b"PNG"
 
 
+def test_output_that_is_no_terminal_gets_a_line_for_each_quarter(tmp_path, capsys):
+    generate(server(*(running(step / 200) for step in range(200)), DONE), tmp_path / "first.png")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["first image 25%", "first image 50%", "first image 75%", "first image 100%"]
+
+
 def test_web_server_that_does_not_answer_for_a_moment_is_asked_again(tmp_path):
     assert generate(server(502, 503, 429, DONE), tmp_path / "first.png").exists()
 

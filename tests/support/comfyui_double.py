@@ -26,9 +26,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from tests.support import comfyui_outputs
+
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SAMPLERS = ["euler", "euler_ancestral", "dpmpp_2m", "dpmpp_sde", "ddim", "uni_pc", "lcm", "heun"]
 SCHEDULERS = ["simple", "sgm_uniform", "karras", "exponential", "ddim_uniform", "beta", "normal"]
+SAVING = ("SaveImage", *comfyui_outputs.NODES)
 FILES = {
     "checkpoints": ["shapes.safetensors", "sd15/other.safetensors"],
     "loras": ["night.safetensors"],
@@ -66,6 +69,7 @@ class Double:
         self.requests: list[str] = []  # paths, in order
         self.required_headers: dict[str, str] = {}
         self.drawn = 0  # number of saved outputs
+        self.file_override = b""  # what the nodes other than SaveImage save, whatever they say
         self.inputs: dict[str, bytes] = {}
         self.outputs: dict[tuple[str, str], bytes] = {}
         self.sockets: dict[str, WebSocket] = {}
@@ -120,7 +124,7 @@ class Double:
         self.freed: dict[str, bool] = {}
         self._number = itertools.count()
         self._cache: dict[str, str] = {}
-        self._saved: dict[str, list[dict[str, str]]] = {}
+        self._saved: dict[str, dict[str, Any]] = {}
         self._wake = threading.Event()
         self._epoch = getattr(self, "_epoch", 0)
         self._closed = False
@@ -181,6 +185,17 @@ class Double:
             "KSamplerSelect": _info(["SAMPLER"], sampler_name=[SAMPLERS, {}]),
             "RandomNoise": _info(["NOISE"], noise_seed=number),
             "SamplerCustomAdvanced": _info(["LATENT", "LATENT"], noise=["NOISE"], guider=["GUIDER"], sampler=["SAMPLER"], sigmas=["SIGMAS"], latent_image=["LATENT"]),
+            "EmptyHunyuanLatentVideo": _info(["LATENT"], **size, length=number, batch_size=number),
+            "WanImageToVideo": _info(["CONDITIONING", "CONDITIONING", "LATENT"], positive=["CONDITIONING"], negative=["CONDITIONING"], vae=["VAE"], **size, length=number, batch_size=number),
+            "CreateVideo": _info(["VIDEO"], images=["IMAGE"], fps=["FLOAT", {"min": 1.0, "max": 120.0}]),
+            "TextEncodeQwenImageEditPlus": {
+                "input": {
+                    "required": {"clip": ["CLIP"], "prompt": ["STRING"]},
+                    "optional": {"vae": ["VAE"], "image1": ["IMAGE"], "image2": ["IMAGE"], "image3": ["IMAGE"]},
+                },
+                "output": ["CONDITIONING"],
+                "output_node": False,
+            },
             "BatchImagesNode": _info(["IMAGE"], images=["COMFY_AUTOGROW_V3", {"template": {"prefix": "image", "min": 2}}]),
             "ResizeImageMaskNode": _info(["IMAGE"], input=["COMFY_MATCHTYPE_V3"], resize_type=["COMFY_DYNAMICCOMBO_V3", {"options": [{"key": "scale dimensions"}]}]),
             "ControlNetLoader": _info(["CONTROL_NET"], control_net_name=choice("controlnet")),
@@ -191,6 +206,7 @@ class Double:
             "ImageScale": _info(["IMAGE"], image=["IMAGE"], upscale_method=[["lanczos", "area"], {}], **size, crop=[["disabled"], {}]),
             "LatentUpscale": _info(["LATENT"], samples=["LATENT"], upscale_method=[["bilinear", "nearest-exact", "bicubic"], {}], **size, crop=[["disabled"], {}]),
             "SaveImage": _info([], True, images=["IMAGE"], filename_prefix=["STRING"]),
+            **comfyui_outputs.NODES,
         }  # fmt: skip
 
     def _node_errors(self, graph: dict[str, Any]) -> dict[str, Any]:
@@ -306,7 +322,7 @@ class Double:
                 "prompt_outputs_failed_validation", "Prompt outputs failed validation", "", errors
             )
         self.posted.append(body)
-        outputs = [key for key, node in graph.items() if node["class_type"] == "SaveImage"]
+        outputs = [key for key, node in graph.items() if node["class_type"] in SAVING]
         self.pending.append([number, prompt_id, graph, {"client_id": body.get("client_id")}, outputs])
         self._send_status()
         self._wake.set()
@@ -412,8 +428,8 @@ class Double:
                 self._check_epoch(epoch)
                 node = graph[key]
                 if key in cached:
-                    if node["class_type"] == "SaveImage":
-                        outputs[key] = {"images": self._saved[keys[key]]}
+                    if keys[key] in self._saved:
+                        outputs[key] = self._saved[keys[key]]
                     continue
                 self._send(client, "executing", {"node": key, "display_node": key, "prompt_id": prompt_id})
                 if self.fails_with and node["class_type"] == self.fails_with["node_type"]:
@@ -421,8 +437,15 @@ class Double:
                 if node["class_type"] in ("KSampler", "SamplerCustomAdvanced"):
                     self._sample(client, prompt_id, key, _steps(graph, node), epoch)
                 if node["class_type"] == "SaveImage":
-                    outputs[key] = {"images": [self.save_output(graph, node)]}
-                    self._saved[keys[key]] = outputs[key]["images"]
+                    outputs[key] = {
+                        "images": [self.save_output(graph, node) for _image in range(_batch_size(graph))]
+                    }
+                    self._saved[keys[key]] = outputs[key]
+                elif node["class_type"] == "SaveImageWebsocket":  # runs every time, and leaves no history
+                    self._send_image(client, prompt_id, key, graph)
+                    continue
+                elif node["class_type"] in comfyui_outputs.NODES:
+                    outputs[key] = self._saved[keys[key]] = self._save(graph, node)
                 self._cache[keys[key]] = key
             send("execution_success")
         except Stopped:
@@ -465,12 +488,30 @@ class Double:
         folder, _slash, name = node["inputs"]["filename_prefix"].rpartition("/")
         taken = sum(key[0] == folder and key[1].startswith(f"{name}_") for key in self.outputs)
         filename = f"{name}_{taken + 1:05}_.png"
-        seeds = [n["inputs"].get("seed", n["inputs"].get("noise_seed")) for n in graph.values()]
-        seed = next((seed for seed in seeds if seed is not None), 0)
         self.outputs[folder, filename] = _image_file(
-            self._size(graph), "PNG", (seed % 256, 80, 120), json.dumps(graph)
+            self._size(graph), "PNG", (_seed(graph) % 256, 80, 120), json.dumps(graph)
         )
         return {"filename": filename, "subfolder": folder, "type": "output"}
+
+    def _save(self, graph: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+        """Save the output of a node other than SaveImage. Returns its entry in the history."""
+        self.drawn += 1
+        saved = comfyui_outputs.saved(
+            node, self._size(graph), _frames(graph), _seed(graph), json.dumps(graph)
+        )
+        folder, _slash, name = node["inputs"].get("filename_prefix", "ComfyUI_temp_abcde").rpartition("/")
+        taken = sum(key[0] == folder and key[1].startswith(f"{name}_") for key in self.outputs)
+        names = [f"{name}_{taken + 1:05}{suffix}" for suffix in saved.files]
+        for filename, data in zip(names, saved.files.values(), strict=True):
+            self.outputs[folder, filename] = self.file_override or data
+        return saved.history(folder, names)
+
+    def _send_image(self, client: str, prompt_id: str, key: str, graph: dict[str, Any]) -> None:
+        self.drawn += 1
+        image = _image_file(self._size(graph), "PNG", (_seed(graph) % 256, 80, 120), json.dumps(graph))
+        metadata = {"node_id": key, "prompt_id": prompt_id, "image_type": "image/png"}
+        head = json.dumps(metadata).encode()
+        self._send_bytes(client, struct.pack(">II", 4, len(head)) + head + image)
 
     def _size(self, graph: dict[str, Any]) -> tuple[int, int]:
         sized = [n["inputs"] for n in graph.values() if "width" in n["inputs"]]
@@ -533,6 +574,23 @@ def _steps(graph: dict[str, Any], node: dict[str, Any]) -> int:
     """Steps of a sampler: its own, or those of the scheduler that gives its sigmas."""
     inputs = node["inputs"]
     return inputs["steps"] if "steps" in inputs else graph[inputs["sigmas"][0]]["inputs"]["steps"]
+
+
+def _seed(graph: dict[str, Any]) -> int:
+    seeds = [n["inputs"].get("seed", n["inputs"].get("noise_seed")) for n in graph.values()]
+    return next((seed for seed in seeds if seed is not None), 0)
+
+
+def _frames(graph: dict[str, Any]) -> int:
+    lengths = [
+        n["inputs"][name] for n in graph.values() for name in ("length", "batch_size") if name in n["inputs"]
+    ]
+    return next(iter(lengths), 1)
+
+
+def _batch_size(graph: dict[str, Any]) -> int:
+    """Images of one prompt: that of the latent."""
+    return max((node["inputs"].get("batch_size", 1) for node in graph.values()), default=1)
 
 
 def _rejected(

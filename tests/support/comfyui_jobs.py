@@ -15,12 +15,12 @@ from .fake_runner import TOKEN
 
 
 class Adapter:
-    def __init__(self, double: Double, slots: int = 2) -> None:
+    def __init__(self, double: Double, slots: int = 2, token: str = TOKEN) -> None:
         self.double = double
-        self.backend = ComfyBackend(double.url, TOKEN, timeout_s=3)
+        self.backend = ComfyBackend(double.url, token, timeout_s=3)
         self.backend.start()
         self.backend.poller.refresh()
-        application = ComfyRunnerApp(self.backend, TOKEN, slots).application()
+        application = ComfyRunnerApp(self.backend, token, slots).application()
         config = uvicorn.Config(application, port=0, log_level="error", lifespan="off")
         self._server = uvicorn.Server(config)
         threading.Thread(target=self._server.run, daemon=True).start()

@@ -54,3 +54,51 @@ def flux(**changes: dict[str, Any]) -> dict[str, Any]:
     for key, inputs in changes.items():
         graph[key.removeprefix("node_")]["inputs"] |= inputs
     return graph
+
+
+VIDEO_SAVERS: dict[str, dict[str, Any]] = {
+    "SaveAnimatedWEBP": {"images": ["8", 0], "fps": 8, "lossless": True, "quality": 90},
+    "SaveAnimatedPNG": {"images": ["8", 0], "fps": 8, "compress_level": 4},
+    "SaveWEBM": {"images": ["8", 0], "codec": "vp9", "fps": 8, "crf": 30},
+    "SaveVideo": {"video": ["7", 0], "format": "auto", "codec": "auto"},
+    "VHS_VideoCombine": {
+        "images": ["8", 0],
+        "frame_rate": 8,
+        "loop_count": 0,
+        "format": "video/h264-mp4",
+        "pingpong": False,
+        "save_output": True,
+    },
+}
+
+
+def video_template(saver: str, *, from_image: bool = False) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return graph and slots of a workflow that makes a video of a text, or of an image, like those for Wan."""
+    graph = copy.deepcopy(FLUX)
+    size = {"width": 64, "height": 48, "length": 9, "batch_size": 1}
+    graph["27"] = {"class_type": "EmptyHunyuanLatentVideo", "inputs": size}
+    graph["7"] = {"class_type": "CreateVideo", "inputs": {"images": ["8", 0], "fps": 8}}
+    graph["9"] = {"class_type": saver, "inputs": {**VIDEO_SAVERS[saver], "filename_prefix": "wan"}}
+    fps = {"SaveVideo": "7.fps", "VHS_VideoCombine": "9.frame_rate"}.get(saver, "9.fps")
+    slots = {
+        **FLUX_SLOTS,
+        "num_inference_steps": "17.steps",
+        "guidance_scale": "26.guidance",
+        "video.frames": "27.length",
+        "video.fps": fps,
+    }
+    if from_image:
+        graph["30"] = {"class_type": "LoadImage", "inputs": {"image": "x.png"}}
+        graph["27"] = {
+            "class_type": "WanImageToVideo",
+            "inputs": {
+                **size,
+                "positive": ["6", 0],
+                "negative": ["6", 0],
+                "vae": ["10", 0],
+                "start_image": ["30", 0],
+            },
+        }
+        graph["13"]["inputs"]["latent_image"] = ["27", 2]
+        slots["init_images"] = "30.image"
+    return graph, slots

@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.migrated_database import MigratedDatabase
 from tests.support.postgres import NoPostgres, postgres
 
 KINDS = ("sqlite", "postgres")
 
 
 @contextmanager
-def database(kind: str, data_dir: Path) -> Iterator[str]:
-    """URL of a new database. PostgreSQL is skipped if no server can be started, unless REQUIRE_POSTGRES is set."""
+def database(kind: str, data_dir: Path, migrated: MigratedDatabase) -> Iterator[str]:
+    """URL of a new database; SQLite's is migrated. PostgreSQL is skipped if no server can be started, unless REQUIRE_POSTGRES is set."""
     if kind == "sqlite":
-        yield f"sqlite:///{data_dir / 'atelier.sqlite3'}"
+        yield migrated.create(data_dir / "atelier.sqlite3")
         return
     try:
         with postgres() as url:

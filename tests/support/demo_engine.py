@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import io
 import threading
@@ -47,6 +48,7 @@ FOLDERS = {
 SUFFIXES = {"matting": ".onnx", "face_detector": ".onnx", "face_restorer": ".pth", "tagger": ".onnx"}
 
 
+@functools.cache
 def demo_file(path: str) -> ModelFile:
     data = (DEMO_MODELS / path).read_bytes()
     return ModelFile(path=path, sha256=hashlib.sha256(data).hexdigest())

@@ -290,14 +290,12 @@ class Handler(BaseHTTPRequestHandler):
     def _generate(self, run_request: RunRequest) -> None:
         stream = self.fake.streams[run_request.job_id] = JobStream(self, run_request)
         self._streams = False
-        self.close_connection = True
         try:
             self.fake.behavior(stream)
             if self._streams:
                 self.wfile.write(b"0\r\n\r\n")
-                self.close_connection = False
         except (HungUp, ConnectionError):
-            pass
+            self.close_connection = True
 
     def _unload(self) -> None:
         if self.fake.status.slots_busy:

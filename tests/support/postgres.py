@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.ports import free_port
 
 SERVER_USER = "postgres"  # what a server started by root runs as
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
@@ -62,7 +63,7 @@ def server() -> Iterator[Server]:
         _give_to_its_user(Path(folder))
         created = ["-D", f"{folder}/data", "-U", "atelier", "-A", "trust", "-E", "UTF8", "--no-sync"]
         _run(binaries / "initdb", *created)
-        started = Server(binaries, folder, _free_port())
+        started = Server(binaries, folder, free_port())
         started.start()
         try:
             yield started
@@ -95,14 +96,8 @@ def _run(*command: object) -> None:
         raise RuntimeError(f"{words} failed: {done.stderr or done.stdout}")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def main(command: list[str]) -> int:
-    """Runs a command with DATABASE_URL set: ``python tests/support/postgres.py python -m pytest tests/jobs``."""
+    """Runs a command with DATABASE_URL set: ``python -m tests.support.postgres python -m pytest tests/jobs``."""
     try:
         with postgres() as url:
             return subprocess.call(command, env=os.environ | {"DATABASE_URL": url})

@@ -63,13 +63,16 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "flux2": {
         "in_channels": 128, "num_layers": 2, "num_single_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16,
-        "joint_attention_dim": 32, "axes_dims_rope": (4, 4, 4, 4), "guidance_embeds": False,
+        "joint_attention_dim": 24, "axes_dims_rope": (4, 4, 4, 4), "guidance_embeds": False,
     },
     "qwen_image": {
         "num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16, "joint_attention_dim": 32,
         "axes_dims_rope": (4, 6, 6),
     },
 }  # fmt: skip
+
+# Variants of a family with other shapes.
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {"schnell": ("flux1", {"guidance_embeds": False})}
 
 
 def build(family: str, config: Mapping[str, Any], device: str = "meta") -> Any:
@@ -88,4 +91,7 @@ def released(name: str) -> tuple[str, dict[str, Tensor]]:
 def tiny(family: str, seed: int = 0) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
+        if family in VARIANTS:
+            of_family, config = VARIANTS[family]
+            return build(of_family, TINY[of_family] | config, "cpu").eval()
         return build(family, TINY[family], "cpu").eval()

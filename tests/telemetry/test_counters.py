@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from telemetry import counters
@@ -29,6 +30,7 @@ def run(code: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_scrape_shows_the_sum_over_all_processes(tmp_path: Path):
     run(COUNT, tmp_path)
     run(COUNT, tmp_path)

@@ -82,6 +82,7 @@ def test_secrets_in_tracebacks_are_masked(written):
         assert "hunter2abc" not in written("json", "broken", exc_info=sys.exc_info())
 
 
+@pytest.mark.slow
 def test_runner_writes_json():
     code = (
         "from gpu_runner import logs; import logging; logs.configure('json', 'INFO')\n"

@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 
 from gpu_runner.models.conversion.ldm_keys import UNET_PREFIX, VAE_PREFIX, to_diffusers, unet_pairs, vae_pairs
-from gpu_runner.networks.loaded import LoadedCheckpoint
+from gpu_runner.networks.loaded import LoadedCheckpoint, TextModel
 from gpu_runner.networks.module_copies import size_bytes
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol import ModelFile
@@ -30,7 +30,7 @@ from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
 from .prediction_type import detect_prediction_type
 from .text_encoders import load_text_encoders
 
-PREFIXES = (UNET_PREFIX, VAE_PREFIX, "cond_stage_model.", "conditioner.embedders.", "text_encoders.clip_")
+PREFIXES = (UNET_PREFIX, VAE_PREFIX, "cond_stage_model.", "conditioner.embedders.", "text_encoders.", "vae.")
 
 
 def key_of(file: ModelFile) -> str:
@@ -64,7 +64,9 @@ def load_checkpoint(
         if identified.detail["has_vae"]:
             config = config_inference.infer_checkpoint_vae(file.shapes, family, file.metadata)
             vae = _vae(file, config, device, vae_dtype(family, dtype))
-        text_encoders = load_text_encoders(file, configs.text_encoders, device, dtype)
+        text: list[TextModel] = []
+        if configs.text_encoders:
+            text = load_text_encoders(file, configs.text_encoders, device, dtype).all
     except BUILDING_ERRORS as error:
         raise ModelUnavailable(f"{name} cannot be used: {reason(error)}") from error
     return LoadedCheckpoint(
@@ -72,14 +74,14 @@ def load_checkpoint(
         family=family,
         unet=unet,
         vae=cast("AutoencoderKL", vae),
-        text_encoder=text_encoders.first,
-        text_encoder_2=text_encoders.second,
+        text_encoder=text[0] if text else cast("TextModel", nn.Module()),
+        text_encoder_2=text[1] if len(text) > 1 else None,
         alphas_cumprod=_alphas_cumprod(file, model_file),
         prediction_type=model_file.prediction_type
         or prediction_type(file.shapes, file.metadata)
         or _undeclared_prediction_type(family, unet),
         vae_scaling=configs.vae_scaling,
-        size_bytes=sum(size_bytes(module) for module in (unet, vae, *text_encoders.all)),
+        size_bytes=sum(size_bytes(module) for module in (unet, vae, *text)),
     )
 
 

@@ -11,20 +11,23 @@ from torch import nn
 
 from gpu_runner.models.conversion.ldm_keys import VAE_PREFIX
 from gpu_runner.models.conversion.transformer_keys import to_diffusers
-from gpu_runner.networks.loaded import LoadedCheckpoint, TextModel
+from gpu_runner.networks.loaded import TEXT_ENCODERS, LoadedCheckpoint, TextModel
 from gpu_runner.networks.module_copies import size_bytes
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.families.family import Family
-from gpu_runner.protocol.families.registry import FAMILIES
+from gpu_runner.protocol.families.registry import family_of
 from gpu_runner.protocol.model_detection import config_inference
+from gpu_runner.protocol.model_detection.parts.text_encoders import find_text_encoders
 from gpu_runner.protocol.model_detection.transformers.recognition import FoundTransformer
 
 from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
+from .t5 import load_t5
 from .text_encoders import load_text_encoders
 from .vae import load_from_ldm
 
+T5 = "t5_xxl"
 VAE_PREFIXES = (VAE_PREFIX, "vae.")
 
 
@@ -39,25 +42,27 @@ def load_flow_checkpoint(
 
     float16 becomes bfloat16: activations of these transformers exceed the range of float16.
     """
-    family = FAMILIES[found.transformer.family]
     name = model_file.path
+    variant = str(found.transformer.detail(found.conversion.shapes).get("variant", ""))
+    family = family_of(found.transformer.family, variant)
     if not family.is_drawn:
         raise ModelUnavailable(f"{name} cannot be used: {family.label} is not drawn by this version")
     dtype = torch.bfloat16 if dtype == torch.float16 else dtype
     try:
         transformer = _transformer(file, found, device, dtype)
         vae = _vae(file, family, device, dtype)
-        encoders = _text_encoders(file, device, dtype)
+        encoders = _text_encoders(file, family, device, dtype)
     except BUILDING_ERRORS as error:
         raise ModelUnavailable(f"{name} cannot be used: {reason(error)}") from error
-    parts = [transformer, vae, *encoders]
+    parts = [transformer, vae, *encoders.values()]
     return LoadedCheckpoint(
         key=model_file.sha256,
         family=family.name,
         unet=transformer,
         vae=cast("AutoencoderKL", vae),
-        text_encoder=cast("TextModel", encoders[0] if encoders else nn.Module()),
-        text_encoder_2=encoders[1] if len(encoders) > 1 else None,
+        variant=variant,
+        text_kinds=tuple(encoders),
+        **_places(list(encoders.values())),
         alphas_cumprod=None,
         prediction_type="velocity",
         vae_scaling=family.latents.scaling_factor,
@@ -74,7 +79,19 @@ def _transformer(
     config = found.config() | config_inference.read_overrides(file.metadata)["transformer"]
     build: Any = getattr(diffusers, found.transformer.class_name)
     transformer: nn.Module = without_weights(lambda: build(**config))
+    _fill_tables(transformer, device)
     return with_weights(transformer, to_diffusers(file, found.conversion), device, dtype)
+
+
+def _fill_tables(transformer: Any, device: torch.device) -> None:
+    """Compute what no file contains: Chroma's table of modulations, and Qwen-Image's tables of positions."""
+    if isinstance(transformer, diffusers.ChromaTransformer2DModel):
+        embed = transformer.time_text_embed
+        number, width = embed.mod_proj.shape
+        transformer.time_text_embed = type(embed)(width // 2, number).to(device)
+    if isinstance(transformer, diffusers.QwenImageTransformer2DModel):
+        embed = transformer.pos_embed
+        transformer.pos_embed = type(embed)(embed.theta, embed.axes_dim, scale_rope=embed.scale_rope)
 
 
 def _vae(file: TensorFile, family: Family, device: torch.device, dtype: torch.dtype) -> nn.Module:
@@ -84,19 +101,31 @@ def _vae(file: TensorFile, family: Family, device: torch.device, dtype: torch.dt
     if prefix is None:
         return nn.Module()
     vae = load_from_ldm(file, prefix, device, dtype)
-    if vae.config.latent_channels != family.latents.channels:
-        channels = vae.config.latent_channels
-        raise ValueError(f"its VAE must have {family.latents.channels} latent channels (got {channels})")
+    channels = vae.config.latent_channels
+    if channels != family.latents.vae_channels:
+        raise ValueError(f"its VAE must have {family.latents.vae_channels} latent channels (got {channels})")
     return vae
 
 
-def _text_encoders(file: TensorFile, device: torch.device, dtype: torch.dtype) -> list[TextModel]:
-    """CLIP-L, and CLIP-G after it if the file has one. A T5 inside the file is not used."""
+def _places(encoders: list[TextModel]) -> dict[str, Any]:
+    """The attributes of a checkpoint; without a text encoder, the first is an empty module."""
+    filled = [*(encoders or [cast("TextModel", nn.Module())]), None, None]
+    return dict(zip(TEXT_ENCODERS, filled, strict=False))
+
+
+def _text_encoders(
+    file: TensorFile, family: Family, device: torch.device, dtype: torch.dtype
+) -> dict[str, TextModel]:
+    """Those of the family that the file has, by kind: CLIP-L and CLIP-G as in Stability's files, and T5."""
     overrides = config_inference.read_overrides(file.metadata)
     described = config_inference.infer_bundled_clip(file.shapes)
-    parts = ("text_encoder", "text_encoder_2")
     configs = [
         config_inference.replaced(encoder, overrides[part])
-        for encoder, part in zip(described, parts, strict=False)
+        for encoder, part in zip(described, TEXT_ENCODERS, strict=False)
     ]
-    return load_text_encoders(file, configs, device, dtype).all if configs else []
+    clip = load_text_encoders(file, configs, device, dtype).all if configs else []
+    found: dict[str, TextModel] = dict(zip(("clip_l", "clip_g"), clip, strict=False))
+    t5 = next((one for one in find_text_encoders(file.shapes) if one.kind == T5), None)
+    if t5 is not None:
+        found[T5] = cast("TextModel", load_t5(file, t5.prefix, device, dtype))
+    return {part.kind: found[part.kind] for part in family.text if part.kind in found}

@@ -1,4 +1,4 @@
-"""Loads a text encoder from a file of its own: CLIP in the layout of transformers, or Qwen3."""
+"""Loads a text encoder from a file of its own: CLIP in the layout of transformers, T5, or Qwen3."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection import config_inference
+from gpu_runner.protocol.model_detection.parts.text_encoders import find_text_encoders
 
-from .language_models import load_qwen3
+from .language_models import load_qwen2, load_qwen3
 from .meta_init import BUILDING_ERRORS, reason
+from .t5 import load_t5
 from .text_encoders import load_text_encoders
 
 QWEN_PREFIXES = ("model.", "", "text_encoder.model.")
@@ -34,6 +36,11 @@ def _load(file: TensorFile, device: torch.device, dtype: torch.dtype) -> tuple[s
     for prefix in QWEN_PREFIXES:
         if f"{prefix}layers.0.self_attn.q_norm.weight" in file.shapes:
             return "qwen3_4b", load_qwen3(file, prefix, device, dtype)
+    for found in find_text_encoders(file.shapes):
+        if found.kind == "qwen2_5_vl_7b":
+            return found.kind, load_qwen2(file, found.blocks.removesuffix("layers."), device, dtype)
+        if found.kind == "t5_xxl":
+            return found.kind, load_t5(file, found.prefix, device, dtype)
     kind, encoder = config_inference.infer_clip_file(file.shapes)
     overrides = config_inference.read_overrides(file.metadata)["text_encoder"]
     loaded = load_text_encoders(file, [config_inference.replaced(encoder, overrides)], device, dtype)

@@ -14,7 +14,7 @@ from gpu_runner.protocol.model_detection.safetensors_models import embedding_ten
 def read_vectors(file: TensorFile, name: str, widths: list[int]) -> tuple[Tensor, ...]:
     """Return one float32 tensor of shape (n, width) for each text encoder, all with the same n.
 
-    Raises ModelUnavailable if the file is not an embedding, or if its widths differ from ``widths``.
+    Raises ModelUnavailable if the file is not an embedding, contains NaN, or if its widths differ from ``widths``.
     """
     return vectors_of(file, name, widths)
 
@@ -29,4 +29,6 @@ def vectors_of(tensors_by_name: Mapping[str, Tensor], name: str, widths: list[in
     found = [tensor.shape[1] for tensor in vectors]
     if found != widths or len({len(tensor) for tensor in vectors}) != 1:
         raise ModelUnavailable(f"{name} must have vectors of the widths {widths} (got {found})")
+    if not all(bool(tensor.isfinite().all()) for tensor in vectors):
+        raise ModelUnavailable(f"{name} contains values that are not numbers")
     return tuple(vectors)

@@ -68,7 +68,7 @@ class LoraWeight(NamedTuple):
 
 
 def read_lora(file: TensorFile, name: str) -> Lora:
-    """Read a LoRA. Raises ModelUnavailable if the file is not a LoRA."""
+    """Read a LoRA. Raises ModelUnavailable if the file is not a LoRA, or contains NaN."""
     adapter = read_adapter(file)
     if not adapter.is_adapter:
         raise ModelUnavailable(f"{name} is not a LoRA")
@@ -97,7 +97,11 @@ def _of_other_networks(file: TensorFile, adapter: Adapter) -> dict[str, dict[str
 
 
 def _tensors(file: TensorFile, names: Mapping[str, str]) -> Parts:
-    return {role: file[name].clone() for role, name in names.items()}
+    tensors = {role: file[name].clone() for role, name in names.items()}
+    for role, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.float().isfinite().all()):
+            raise ModelUnavailable(f"{names[role]} contains values that are not numbers")
+    return tensors
 
 
 def merged_tensors(checkpoint: LoadedCheckpoint, part: str, loras: Sequence[LoraWeight]) -> dict[str, Tensor]:

@@ -110,7 +110,8 @@ class DenoiseInput:
     sigma: float
     timestep: float
     guidance: Guidance
-    # Additional channels: (5, h, w) of inpainting checkpoints, (4, h, w) of InstructPix2Pix checkpoints.
+    # Additional channels: (5, h, w) of inpainting checkpoints, (4, h, w) of InstructPix2Pix checkpoints. With families
+    # of flow matching, the latent of a reference image.
     extra: Tensor | None = None
     controls: tuple[ControlNetInput, ...] = ()
     reference: Reference | None = None

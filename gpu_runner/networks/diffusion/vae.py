@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from diffusers import AutoencoderKLQwenImage
 from torch import Tensor
 
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.protocol.errors import NonFiniteOutput
+
+from .latent_space import denormalized, normalized
 
 PROJECTION_PATCHES = 8  # patches per side
 
@@ -21,8 +24,11 @@ def encode(checkpoint: LoadedCheckpoint, images: Sequence[Tensor]) -> list[Tenso
     """
     vae = checkpoint.vae
     pixels = torch.stack(list(images)).to(vae.device, vae.dtype)
-    latents = vae.encode(pixels).latent_dist.mode().float()
-    return list(((latents - checkpoint.vae_shift) * checkpoint.vae_scaling).unbind())
+    if is_of_video(vae):
+        latents = vae.encode(pixels[:, :, None]).latent_dist.mode()[:, :, 0].float()
+    else:
+        latents = vae.encode(pixels).latent_dist.mode().float()
+    return list(normalized(checkpoint, latents).unbind())
 
 
 @torch.inference_mode()
@@ -32,11 +38,19 @@ def decode(checkpoint: LoadedCheckpoint, latents: Sequence[Tensor]) -> list[Tens
     Raises NonFiniteOutput if the output contains NaN or infinity.
     """
     vae = checkpoint.vae
-    x = (torch.stack(list(latents)) / checkpoint.vae_scaling + checkpoint.vae_shift).to(vae.dtype)
-    images = vae.decode(x, return_dict=False)[0].float()
+    x = denormalized(checkpoint, torch.stack(list(latents))).to(vae.dtype)
+    if is_of_video(vae):
+        images = vae.decode(x[:, :, None], return_dict=False)[0][:, :, 0].float()
+    else:
+        images = vae.decode(x, return_dict=False)[0].float()
     if not torch.isfinite(images).all():
         raise NonFiniteOutput("the VAE produced NaN values")
     return list(images.unbind())
+
+
+def is_of_video(vae: object) -> bool:
+    """Whether images are frames for it, as for the VAE of Qwen-Image."""
+    return isinstance(vae, AutoencoderKLQwenImage)
 
 
 class Projection:

@@ -10,29 +10,39 @@ from torch import Tensor
 from gpu_runner.networks.diffusion.guidance import DenoiseInput
 from gpu_runner.networks.loaded import LoadedCheckpoint
 
+from .packing import packed, unpacked
 from .velocities import VELOCITIES, Rows
 
 
 @torch.inference_mode()
 def denoise(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> list[Tensor]:
-    """Predict x0 for each input: x - t * velocity. All inputs must have the same latent shape."""
+    """Predict x0 for each input: x - t * velocity. All inputs must have the same latent shape, and references of one shape or none."""
     rows = _rows(checkpoint, inputs)
     velocities = _velocities(checkpoint, rows).float().split([one.rows for one in inputs])
-    return [
-        one.x - one.guidance.combine(of_input.unbind()) * one.sigma
-        for one, of_input in zip(inputs, velocities, strict=True)
-    ]
+    guided = (_guided(checkpoint, one, rows) for one, rows in zip(inputs, velocities, strict=True))
+    return [one.x - velocity * one.sigma for one, velocity in zip(inputs, guided, strict=True)]
+
+
+def _guided(checkpoint: LoadedCheckpoint, one: DenoiseInput, rows: Tensor) -> Tensor:
+    velocity = one.guidance.combine(rows.unbind())
+    if not checkpoint.facts.keeps_norm or len(rows) == 1:
+        return velocity
+    tokens, of_prompt = packed(velocity[None]), packed(rows[:1])
+    tokens = tokens * (of_prompt.norm(dim=-1, keepdim=True) / tokens.norm(dim=-1, keepdim=True))
+    return unpacked(tokens, *velocity.shape[-2:])[0]
 
 
 def _rows(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> Rows:
     device = inputs[0].x.device
     per_row = [one for one in inputs for _ in range(one.rows)]
     values = [one.guidance.embedded for one in per_row]
+    references = [one.extra for one in per_row if one.extra is not None]
     return Rows(
         x=torch.stack([one.x for one in per_row]).to(checkpoint.dtype),
         times=torch.tensor([one.sigma for one in per_row], device=device),
         texts=[text for one in inputs for text in one.guidance.conditionings],
         guidance=None if None in values else torch.tensor(values, device=device),
+        references=torch.stack(references).to(checkpoint.dtype) if references else None,
     )
 
 
@@ -55,6 +65,7 @@ def _velocities(checkpoint: LoadedCheckpoint, rows: Rows) -> Tensor:
             rows.times[places],
             [rows.texts[row] for row in places.tolist()],
             None if rows.guidance is None else rows.guidance[places],
+            None if rows.references is None else rows.references[places],
         )
         result[places] = call(checkpoint.unet, part)
     return result

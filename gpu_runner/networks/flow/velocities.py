@@ -8,8 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from gpu_runner.networks.conditioning import Conditioning
+
+from .packing import packed, positions, unpacked
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +23,9 @@ class Rows:
     times: Tensor  # (rows,) float32, from 0 to 1
     texts: Sequence[Conditioning]
     guidance: Tensor | None = None  # (rows,) float32: values for transformers that read them
+    references: Tensor | None = (
+        None  # (rows, channels, h, w): latents of images that the transformer sees beside x
+    )
 
 
 def sd3(transformer: Any, rows: Rows) -> Tensor:
@@ -49,4 +55,105 @@ def z_image(transformer: Any, rows: Rows) -> Tensor:
     return -torch.stack([output[:, 0] for output in outputs])
 
 
-VELOCITIES: dict[str, Callable[[Any, Rows], Tensor]] = {"sd3": sd3, "z_image": z_image}
+def flux1(transformer: Any, rows: Rows) -> Tensor:
+    """FluxTransformer2DModel of diffusers: 2 x 2 latent pixels make a token, and text tokens have no position."""
+    height, width = rows.x.shape[-2:]
+    context = torch.stack([text.context for text in rows.texts]).to(rows.x)
+    output = transformer(
+        hidden_states=packed(rows.x),
+        timestep=rows.times,
+        guidance=rows.guidance,
+        pooled_projections=torch.stack([text.pooled for text in rows.texts if text.pooled is not None]).to(
+            rows.x
+        ),
+        encoder_hidden_states=context,
+        txt_ids=context.new_zeros(context.shape[1], 3),
+        img_ids=positions(height // 2, width // 2, rows.x.device),
+        return_dict=False,
+    )[0]
+    return unpacked(output, height, width)
+
+
+def padded_texts(rows: Rows) -> tuple[Tensor, Tensor | None]:
+    """Contexts of one length, and which of their tokens are no padding; None if none is padded."""
+    lengths = [len(text.context) for text in rows.texts]
+    longest = max(lengths)
+    context = torch.stack(
+        [functional.pad(text.context, (0, 0, 0, longest - len(text.context))) for text in rows.texts]
+    ).to(rows.x)
+    if min(lengths) == longest:
+        return context, None
+    return context, torch.arange(longest, device=rows.x.device) < torch.tensor(lengths, device=rows.x.device)[
+        :, None
+    ]
+
+
+def qwen_image(transformer: Any, rows: Rows) -> Tensor:
+    """QwenImageTransformer2DModel of diffusers. Rows with shorter texts are padded, and the padding is masked."""
+    height, width = rows.x.shape[-2:]
+    context, mask = padded_texts(rows)
+    output = transformer(
+        hidden_states=packed(rows.x),
+        timestep=rows.times,
+        encoder_hidden_states=context,
+        encoder_hidden_states_mask=mask,
+        img_shapes=[[(1, height // 2, width // 2)]] * len(rows.x),
+        return_dict=False,
+    )[0]
+    return unpacked(output, height, width)
+
+
+def chroma(transformer: Any, rows: Rows) -> Tensor:
+    """ChromaTransformer2DModel of diffusers. Rows with shorter texts are padded, and the padding is masked."""
+    height, width = rows.x.shape[-2:]
+    context, mask = padded_texts(rows)
+    if mask is not None:  # the transformer takes that of text and image
+        mask = functional.pad(mask, (0, height * width // 4), value=True)
+    output = transformer(
+        hidden_states=packed(rows.x),
+        timestep=rows.times,
+        encoder_hidden_states=context,
+        txt_ids=context.new_zeros(context.shape[1], 3),
+        img_ids=positions(height // 2, width // 2, rows.x.device),
+        attention_mask=mask,
+        return_dict=False,
+    )[0]
+    return unpacked(output, height, width)
+
+
+REFERENCE_TIME = 10  # first coordinate of the tokens of a reference; those of the image have 0
+
+
+def flux2(transformer: Any, rows: Rows) -> Tensor:
+    """Flux2Transformer2DModel of diffusers: a latent pixel is a token, and the tokens of a reference follow."""
+    height, width = rows.x.shape[-2:]
+    tokens, ids = rows.x.flatten(2).transpose(1, 2), positions(height, width, rows.x.device)
+    ids = functional.pad(ids, (0, 1))
+    if rows.references is not None:
+        size = rows.references.shape[-2:]
+        tokens = torch.cat([tokens, rows.references.flatten(2).transpose(1, 2)], dim=1)
+        others = functional.pad(positions(*size, rows.x.device), (0, 1))
+        others[:, 0] = REFERENCE_TIME
+        ids = torch.cat([ids, others])
+    context = torch.stack([text.context for text in rows.texts]).to(rows.x)
+    places = torch.arange(context.shape[1], device=rows.x.device).float()
+    output = transformer(
+        hidden_states=tokens,
+        timestep=rows.times,
+        guidance=rows.guidance,
+        encoder_hidden_states=context,
+        txt_ids=functional.pad(places[:, None], (3, 0)),
+        img_ids=ids,
+        return_dict=False,
+    )[0]
+    return output[:, : height * width].transpose(1, 2).reshape(rows.x.shape)
+
+
+VELOCITIES: dict[str, Callable[[Any, Rows], Tensor]] = {
+    "sd3": sd3,
+    "z_image": z_image,
+    "flux1": flux1,
+    "chroma": chroma,
+    "flux2": flux2,
+    "qwen_image": qwen_image,
+}

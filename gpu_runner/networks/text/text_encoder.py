@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from itertools import repeat
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from transformers import CLIPTextModel
 
 from gpu_runner.networks.conditioning import Conditioning, TextEncodingOptions
@@ -18,6 +17,7 @@ from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 
 from . import emphasis
+from .flow_conditioning import join_states
 from .language_models import encode_messages
 from .prompt_chunks import PLAIN, Chunk, chunks_of
 
@@ -50,14 +50,23 @@ def encode(
 def _encode_all(
     checkpoint: LoadedCheckpoint, prompts: Sequence[str], options: TextEncodingOptions
 ) -> Iterator[Conditioning]:
-    """Encode with every text encoder; their states are concatenated along the width."""
+    """Encode with every text encoder. Of diffusion models, the states are concatenated along the width."""
     if not prompts:
         return iter(())
-    if checkpoint.facts.text[0].kind == "qwen3_4b":
+    if checkpoint.facts.text[0].kind in ("qwen3_4b", "qwen2_5_vl_7b"):
         return iter(encode_messages(checkpoint.text_encoder, checkpoint.facts.text[0], prompts))
-    readers = [_Reader(checkpoint, which, options) for which in range(len(checkpoint.text_encoders))]
-    join = partial(_joined_for_sd3, checkpoint) if checkpoint.family == "sd3" else _joined
-    return (join(parts) for parts in zip(*(reader.read(prompts) for reader in readers), strict=True))
+    kinds = checkpoint.text_kinds or [part.kind for part in checkpoint.facts.text]
+    which = [place for place, kind in enumerate(kinds) if kind.startswith("clip")]
+    readers = [
+        _Reader(checkpoint, place, options) for place in which if place < len(checkpoint.text_encoders)
+    ]
+    states = zip(*(reader.read(prompts) for reader in readers), strict=True)
+    if checkpoint.facts.flow is None:
+        return map(_joined, states)
+    clip = states if readers else repeat(())
+    return (
+        join_states(checkpoint, prompt, options, parts) for prompt, parts in zip(prompts, clip, strict=False)
+    )
 
 
 def _joined(parts: Sequence[tuple[Tensor, Tensor | None]]) -> Conditioning:
@@ -65,19 +74,6 @@ def _joined(parts: Sequence[tuple[Tensor, Tensor | None]]) -> Conditioning:
     context = torch.cat([states for states, _pooled in parts], dim=-1).flatten(0, 1)
     pooled = parts[-1][1]
     return Conditioning(context.clone(), None if pooled is None else pooled.clone())
-
-
-def _joined_for_sd3(
-    checkpoint: LoadedCheckpoint, parts: Sequence[tuple[Tensor, Tensor | None]]
-) -> Conditioning:
-    """As in ComfyUI: states and pooled states of CLIP-L and CLIP-G side by side, with zeros up to the widths of the transformer."""
-    config = checkpoint.unet.config
-    context = torch.cat([states for states, _pooled in parts], dim=-1).flatten(0, 1)
-    pooled = torch.cat([pooled for _states, pooled in parts if pooled is not None], dim=-1)
-    return Conditioning(
-        functional.pad(context, (0, config.joint_attention_dim - context.shape[-1])),
-        functional.pad(pooled, (0, config.pooled_projection_dim - pooled.shape[-1])).clone(),
-    )
 
 
 @dataclass(frozen=True)

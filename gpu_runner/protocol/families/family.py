@@ -19,6 +19,7 @@ Feature = Literal[
     "image_guidance",
     "lora",
     "magic_mix",
+    "references",  # the transformer reads the init image beside the latent
     "refiner",
     "textual_inversion",
     "tiling",
@@ -45,9 +46,17 @@ class Latents:
         """Shape of the latent of an image: (channels, height, width)."""
         return self.channels, height // self.scale, width // self.scale
 
+    @property
+    def vae_channels(self) -> int:
+        """Channels of the VAE, whose latent pixels are always 8 image pixels wide; several may be packed into one."""
+        return self.channels // (self.scale // 8) ** 2
+
     def tokens(self, width: int, height: int) -> int:
         """Number of tokens of the denoiser for an image of this size."""
         return (width // self.multiple) * (height // self.multiple)
+
+
+MANY_TOKENS = 4300
 
 
 @dataclass(frozen=True)
@@ -60,13 +69,22 @@ class Shift:
 
     factor: float = 1.0
     line: tuple[tuple[int, float], tuple[int, float]] | None = None
+    # The last time above 0: all others are stretched between it and 1. 0: as they are.
+    terminal: float = 0.0
+    # Two lines (slope, offset) of mu over tokens, for 10 and for 200 steps, as in the pipeline of FLUX.2. It is linear in
+    # the steps between, and above MANY_TOKENS that of 200 steps.
+    by_steps: tuple[tuple[float, float], tuple[float, float]] | None = None
 
-    def of(self, tokens: int) -> float:
-        """Factor for an image of so many tokens."""
+    def of(self, tokens: int, steps: int) -> float:
+        """Factor for an image of so many tokens, and so many steps."""
+        if self.by_steps is not None:
+            few, many = (slope * tokens + offset for slope, offset in self.by_steps)
+            share = 1.0 if tokens > MANY_TOKENS else (steps - 10) / 190
+            return math.exp(few + (many - few) * share)
         if self.line is None:
             return self.factor
-        (few, low), (many, high) = self.line
-        return math.exp(low + (high - low) * (tokens - few) / (many - few))
+        (fewest, low), (most, high) = self.line
+        return math.exp(low + (high - low) * (tokens - fewest) / (most - fewest))
 
 
 @dataclass(frozen=True)
@@ -90,6 +108,14 @@ class TextPart:
     padded: bool = True
     optional: bool = False  # the denoiser was trained to work without it
     penultimate: bool = False
+    layers: tuple[
+        int, ...
+    ] = ()  # whose states stand side by side, counted from the embeddings; empty: the last ones
+
+    @property
+    def stacked(self) -> int:
+        """Width of the conditioning, in widths of the text encoder."""
+        return len(self.layers) or 1
 
 
 @dataclass(frozen=True)
@@ -120,6 +146,9 @@ class Family:
     defaults: Defaults
     flow: Flow | None = None
     guidance: GuidanceKind = "classifier_free"
+    keeps_norm: bool = (
+        False  # each token of the guided velocity gets the norm that it has for the prompt alone
+    )
     samplers: tuple[str, ...] | None = None
     schedulers: tuple[str, ...] | None = None
     parameters: float = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .family import Family
 from .stable_diffusion import SD2, SD15, SDXL
-from .transformers import CHROMA, FLUX1, FLUX2, QWEN_IMAGE, SD3, Z_IMAGE
+from .transformers import CHROMA, FLUX1, FLUX1_SCHNELL, FLUX2, QWEN_IMAGE, SD3, Z_IMAGE
 
 FAMILIES: dict[str, Family] = {
     family.name: family for family in (SD15, SD2, SDXL, SD3, Z_IMAGE, FLUX1, CHROMA, FLUX2, QWEN_IMAGE)
@@ -12,6 +12,10 @@ FAMILIES: dict[str, Family] = {
 DRAWN = tuple(name for name, family in FAMILIES.items() if family.is_drawn)
 
 
-def family_of(name: str) -> Family:
-    """Return a family. Raises KeyError for unknown names."""
-    return FAMILIES[name]
+# Variants of a family that differ from it, by the name of the variant in the registry.
+VARIANTS: dict[tuple[str, str], Family] = {("flux1", "schnell"): FLUX1_SCHNELL}
+
+
+def family_of(name: str, variant: str = "") -> Family:
+    """Return a family, or what is true of one of its variants. Raises KeyError for unknown names."""
+    return VARIANTS.get((name, variant)) or FAMILIES[name]

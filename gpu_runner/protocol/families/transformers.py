@@ -5,12 +5,14 @@ Timestep conventions, shifts and windows are those of the reference pipelines in
 
 from __future__ import annotations
 
-from .family import Defaults, Family, Feature, Flow, Latents, Shift, TextPart
-from .flow_sampling import SAMPLERS, SCHEDULERS
+from dataclasses import replace
+
+from .family import Defaults, Family, Flow, Latents, Shift, TextPart
+from .flow_sampling import SAMPLERS
 
 SIXTEEN_CHANNELS = Latents("flux", 16, patch=2, scaling_factor=0.3611, shift_factor=0.1159)
 TOKENS_TO_MU = ((256, 0.5), (4096, 1.15))
-NO_FEATURES: frozenset[Feature] = frozenset()
+UNIFORM_FIRST = ("SGM Uniform", "Simple", "Normal", "Beta", "Karras")
 
 SD3 = Family(
     name="sd3",
@@ -38,7 +40,7 @@ Z_IMAGE = Family(
     flow=Flow("1-t", Shift(3.0)),
     features=frozenset({"lora"}),
     samplers=SAMPLERS,
-    schedulers=("SGM Uniform", "Simple", "Normal", "Beta", "Karras"),
+    schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=8, guidance=1.0, side=1024),
 )
 FLUX1 = Family(
@@ -49,11 +51,18 @@ FLUX1 = Family(
     latents=SIXTEEN_CHANNELS,
     flow=Flow("t", Shift(line=TOKENS_TO_MU)),
     guidance="embedded",
-    features=NO_FEATURES,
+    features=frozenset({"emphasis", "lora"}),
     samplers=SAMPLERS,
-    schedulers=SCHEDULERS,
+    schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=20, guidance=3.5, side=1024),
-    is_drawn=False,
+)
+FLUX1_SCHNELL = replace(
+    FLUX1,
+    label="FLUX.1 schnell",
+    text=(TextPart("clip_l", 77), TextPart("t5_xxl", 256)),
+    flow=Flow("t", Shift()),
+    guidance="none",
+    defaults=Defaults(steps=4, guidance=1.0, side=1024),
 )
 CHROMA = Family(
     name="chroma",
@@ -62,25 +71,23 @@ CHROMA = Family(
     text=(TextPart("t5_xxl", 512, padded=False),),
     latents=SIXTEEN_CHANNELS,
     flow=Flow("t", Shift(line=TOKENS_TO_MU)),
-    features=NO_FEATURES,
+    features=frozenset({"emphasis", "lora"}),
     samplers=SAMPLERS,
-    schedulers=SCHEDULERS,
+    schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=26, guidance=4.0, side=1024),
-    is_drawn=False,
 )
 FLUX2 = Family(
     name="flux2",
     parameters=3.9e9,
     label="FLUX.2",
-    text=(TextPart("qwen3_4b", 512),),
+    text=(TextPart("qwen3_4b", 512, layers=(9, 18, 27)),),
     # Normalized by the statistics of the VAE's batch norm, after packing patches of 2 x 2 into channels.
     latents=Latents("flux2", 128, scale=16),
-    flow=Flow("t", Shift(line=TOKENS_TO_MU)),
-    features=NO_FEATURES,
+    flow=Flow("t", Shift(by_steps=((8.73809524e-05, 1.89833333), (0.00016927, 0.45666666)))),
+    features=frozenset({"lora", "references"}),
     samplers=SAMPLERS,
-    schedulers=SCHEDULERS,
+    schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=4, guidance=1.0, side=1024),
-    is_drawn=False,
 )
 QWEN_IMAGE = Family(
     name="qwen_image",
@@ -88,10 +95,10 @@ QWEN_IMAGE = Family(
     label="Qwen-Image",
     text=(TextPart("qwen2_5_vl_7b", 1024, padded=False),),
     latents=Latents("qwen_image", 16, patch=2),  # normalized by a mean and a deviation per channel
-    flow=Flow("t", Shift(line=((256, 0.5), (8192, 0.9)))),
-    features=NO_FEATURES,
+    flow=Flow("t", Shift(line=((256, 0.5), (8192, 0.9)), terminal=0.02)),
+    keeps_norm=True,
+    features=frozenset({"lora"}),
     samplers=SAMPLERS,
-    schedulers=SCHEDULERS,
+    schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=20, guidance=4.0, side=1024),
-    is_drawn=False,
 )

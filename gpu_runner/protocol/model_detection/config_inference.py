@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any
 
 from .safetensors_header import Metadata, Shapes
-from .safetensors_models import UNET, name_shapes_below
+from .safetensors_models import UNET, has_text_encoder, name_shapes_below
 
 METADATA_KEY = "atelier.config"
 VAE = "first_stage_model."
@@ -215,6 +215,9 @@ class TextEncoder:
 
 
 def infer_text_encoders(shapes: Shapes, family: str) -> list[TextEncoder]:
+    """Those of a checkpoint; empty for a UNet alone. Raises ValueError."""
+    if not has_text_encoder(shapes):
+        return []
     if family == "sd2":
         return [TextEncoder(OPEN_CLIP, _open_clip_penultimate(name_shapes_below(shapes, OPEN_CLIP)), True)]
     if family == "sdxl":

@@ -107,8 +107,14 @@ def _checkpoint(shapes: Shapes, metadata: Metadata) -> Identified | None:
         "has_vae": "first_stage_model.decoder.conv_in.weight" in shapes,
         "prediction_type": prediction_type(shapes, metadata),
         "zero_terminal_snr": zero_terminal_snr(shapes, metadata),
+        "without_text": not has_text_encoder(shapes),
     }
     return Identified("checkpoint", _family_of_text_encoder(shapes) or _family(context, metadata), detail)
+
+
+def has_text_encoder(shapes: Shapes) -> bool:
+    """Whether a checkpoint of Stable Diffusion contains its text encoders."""
+    return any(name.startswith(("cond_stage_model.", "conditioner.embedders.")) for name in shapes)
 
 
 def _family_of_text_encoder(shapes: Shapes) -> str | None:

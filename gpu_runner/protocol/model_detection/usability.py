@@ -29,6 +29,7 @@ from .ldm_modules import Pair, controlnet_pairs, unet_pairs, vae_pairs
 from .network_shapes import clip_weights, controlnet_weights, unet_weights, vae_weights
 from .parts.problems import encoder_names, text_encoder_problem, transformer_problem
 from .parts.unsupported import CONTROL_KINDS, MAX_NAME, OTHER_KINDS, QUANTIZED
+from .parts.vaes import QWEN_IMAGE, three_dimensional_problem, with_outer_convolutions
 from .safetensors_header import Shape
 from .safetensors_models import (
     CONTROL,
@@ -37,6 +38,7 @@ from .safetensors_models import (
     Identified,
     Metadata,
     Shapes,
+    has_text_encoder,
     identify,
     name_shapes_below,
 )
@@ -45,6 +47,8 @@ DIFFUSION_FAMILIES = ("sd15", "sd2", "sdxl")
 TRANSFORMER_FAMILIES = frozenset(FAMILIES) - set(DIFFUSION_FAMILIES)
 IMAGE_LATENTS, INPAINTING_LATENTS, INSTRUCT_LATENTS = 4, 9, 8  # input channels of a UNet
 DEPTH_LATENTS = 5
+# Context widths of SD 1.x and SDXL, whose CLIP is published in files of its own, so that a UNet alone can be used.
+WIDTHS_OF_SEPARATE_CLIP = (768, 2048)
 HINT_CHANNELS = 3
 
 
@@ -100,7 +104,7 @@ def _checkpoint(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
             f"its UNet has {channels} input channels; supported are {IMAGE_LATENTS}, "
             f"{INPAINTING_LATENTS} (inpainting) and {INSTRUCT_LATENTS} (InstructPix2Pix)"
         )
-    if not any(name.startswith(("cond_stage_model.", "conditioner.embedders.")) for name in shapes):
+    if not has_text_encoder(shapes) and found.detail["cross_attention_dim"] not in WIDTHS_OF_SEPARATE_CLIP:
         return f"it has no text encoder{encoder_names(found.family)}"
     if found.family not in DIFFUSION_FAMILIES:
         return "its text encoder is not that of Stable Diffusion 1, 2 or XL"
@@ -123,11 +127,13 @@ def _vae(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
     if not set(families) & set(DRAWN):
         labels = ", ".join(FAMILIES[family].label for family in families)
         return f"it is a VAE for {labels}, which is not drawn here yet"
+    if found.detail["families"] == QWEN_IMAGE:
+        return three_dimensional_problem(shapes, found.detail["prefix"])
     return _vae_problem(shapes, found.detail["prefix"], metadata, found)
 
 
 def _vae_problem(shapes: Shapes, prefix: str, metadata: Metadata, found: Identified) -> str:
-    inner = name_shapes_below(shapes, prefix)
+    inner = with_outer_convolutions(name_shapes_below(shapes, prefix))
     diffusers = found.detail.get("layout") == "diffusers"
     try:
         config = (infer_diffusers_vae if diffusers else infer_vae)(inner, "")

@@ -12,6 +12,7 @@ from tokenizers.models import BPE
 from .tokenizer import letters_of_bytes
 
 START, END, PADDING = 151644, 151645, 151643  # <|im_start|>, <|im_end|>, <|endoftext|>
+THINK, END_OF_THOUGHT = 151667, 151668
 TEMPLATE_TOKENS = 8  # of a message without text
 VOCABULARY_SIZE = 151936  # rows of the embedding table of the released models
 
@@ -20,14 +21,32 @@ _WORDS = Regex(
 )
 
 
-def chat_tokens(prompt: str) -> list[int]:
+def chat_tokens(prompt: str, *, answers_at_once: bool = False) -> list[int]:
     """Return the tokens of a prompt as the message of a user, up to where the assistant's answer would begin.
+
+    ``answers_at_once``: an empty thought follows, as Qwen3 writes it where it is told not to think.
 
     Names of special tokens inside the prompt are plain text, so that a prompt cannot end its message.
     """
     encode = _tokenizer().encode
     message = encode(f"user\n{prompt}").ids
-    return [START, *message, END, *encode("\n").ids, START, *encode("assistant\n").ids]
+    thought = [THINK, *encode("\n\n").ids, END_OF_THOUGHT, *encode("\n\n").ids] if answers_at_once else []
+    return [START, *message, END, *encode("\n").ids, START, *encode("assistant\n").ids, *thought]
+
+
+# What Qwen-Image tells its text encoder before the prompt.
+DESCRIBE = (
+    "Describe the image by detailing the color, shape, size, texture, quantity, text, spatial relationships of the objects"
+    " and background:"
+)
+DESCRIBE_TOKENS = 34  # of the beginning, whose states are not used
+
+
+def described_tokens(prompt: str) -> list[int]:
+    """The prompt as the message of a user after the task of Qwen-Image; the first DESCRIBE_TOKENS belong to the task."""
+    encode = _tokenizer().encode
+    task = [START, *encode(f"system\n{DESCRIBE}").ids, END, *encode("\n").ids]
+    return task + chat_tokens(prompt)
 
 
 @cache

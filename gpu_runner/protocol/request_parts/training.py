@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .values import InputImage, Name, Prompt, StrictModel
+from .values import Fraction, InputImage, Name, Prompt, StrictModel
 
 MAX_TRAINING_IMAGES = 200
 MAX_TRAINING_STEPS = 20_000
@@ -21,7 +21,7 @@ class TrainingImage(StrictModel):
 
 
 class LoraTraining(StrictModel):
-    """Parameters of task=train_lora. The result is one LoRA file in the kohya layout.
+    """Parameters of task=train_lora. The result is one LoRA file: in the kohya layout, and of transformers in that of PEFT.
 
     The request's ``width`` and ``height`` are the resolution: images are scaled to about ``width * height`` pixels in
     buckets of their own aspect ratio. The output image is a grid of ``samples`` images with the request's prompt, or with the
@@ -34,6 +34,9 @@ class LoraTraining(StrictModel):
     author: Name = ""
     license: Name = ""
     base_name: Name = ""  # name of the checkpoint, for the file's metadata
+    # Captions images without one with their tags, of at least this score; None: the tagger's default. Empty: it does not.
+    tagger: Name = ""
+    tag_threshold: Fraction | None = None
     steps: int = Field(default=500, ge=1, le=MAX_TRAINING_STEPS)
     batch_size: int = Field(default=1, ge=1, le=16)
     rank: int = Field(default=16, ge=1, le=256)

@@ -28,19 +28,21 @@ class FlowLevels(NoiseLevels):
 
     is_flow = True
 
-    def __init__(self, factor: float, automatic: str) -> None:
-        """``automatic`` is the schedule that "Automatic" means."""
+    def __init__(self, factor: float, automatic: str, terminal: float = 0.0) -> None:
+        """``automatic`` is the schedule that "Automatic" means; ``terminal`` is that of the family's shift."""
+        self.terminal = terminal
         self.factor = factor
         self.automatic = automatic
         self.is_sdxl = False
         self.sigmas = self._shifted(np.arange(1, LEVELS + 1) / LEVELS)
 
     @classmethod
-    def of(cls, family: Family, width: int, height: int) -> FlowLevels:
-        """Levels for images of this size. The family must be one of flow matching."""
+    def of(cls, family: Family, width: int, height: int, steps: int) -> FlowLevels:
+        """Levels for images of this size and this number of steps. The family must be one of flow matching."""
         assert family.flow is not None
         automatic = family.schedulers[0] if family.schedulers else "Simple"
-        return cls(family.flow.shift.of(family.latents.tokens(width, height)), automatic)
+        shift = family.flow.shift
+        return cls(shift.of(family.latents.tokens(width, height), steps), automatic, shift.terminal)
 
     def of_sampler(self, name: str) -> NoiseLevels:
         return self
@@ -61,7 +63,10 @@ class FlowLevels(NoiseLevels):
     def schedule(self, label: str, steps: int, overrides: SigmaOverrides) -> list[float]:
         """Return ``steps`` + 1 times in descending order, the last of them 0. Raises KeyError for unknown labels."""
         times = SCHEDULES[self.automatic if label == "Automatic" else label](self, steps, overrides)
-        return [*self._shifted(times).tolist(), 0.0]
+        shifted = self._shifted(times)
+        if self.terminal and shifted[-1] < 1:
+            shifted = 1 - (1 - shifted) * (1 - self.terminal) / (1 - shifted[-1])
+        return [*shifted.tolist(), 0.0]
 
 
 def simple(levels: FlowLevels, steps: int, overrides: SigmaOverrides) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -12,7 +12,8 @@ from gpu_runner.protocol.generation_request import GenerationRequest
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.passes import Hires, Inpaint
 
-from . import node_names, prompt_translation
+from . import node_names, prompt_translation, reasons
+from .reasons import UnsupportedField
 from .slots import CONTROLS
 from .template import Workflow
 
@@ -55,16 +56,9 @@ INPAINT_FIELDS = frozenset(
 CONTENTS = ("original", "fill")
 
 
-class UnsupportedField(NamedTuple):
-    """A field and the reason, both safe to show to clients."""
-
-    field: str
-    why: str
-
-
 def unsupported_fields(request: GenerationRequest, workflow: Workflow) -> Iterator[UnsupportedField]:
     """Yield the fields of a request that the template does not support. Fields with their default value are ignored."""
-    slots = workflow.slots.keys()
+    slots, words = workflow.slots.keys(), {"workflow": workflow.name}
     for name in _non_default_fields(request):
         if name == "subseed" and not request.subseed_strength:
             continue  # dialects choose a random subseed, which has no effect at strength 0
@@ -79,10 +73,18 @@ def unsupported_fields(request: GenerationRequest, workflow: Workflow) -> Iterat
                 yield from _unsupported_in_inpaint(request.inpaint)
             case "change_background" if {"init_images", "inpaint.mask"} <= slots:
                 yield from _unsupported_in_change_background(request)
+            case "video" if workflow.output == "video" and request.video:
+                for part in _non_default_fields(request.video):
+                    if f"video.{part}" not in slots:
+                        yield UnsupportedField(f"video.{part}", reasons.NO_SLOT, words)
+            case "video":
+                yield UnsupportedField("video", reasons.MAKES_IMAGES, words)
+            case "images" if workflow.max_images:
+                yield from _unsupported_count(request, workflow)
             case "hires" if request.hires:
                 yield from _unsupported_in_hires(request.hires, workflow)
             case _:
-                yield UnsupportedField(name, f"not supported by the workflow {workflow.name}")
+                yield UnsupportedField(name, reasons.NO_SLOT, words)
     yield from _missing_parts(request, workflow)
     yield from _unsupported_names(request, workflow)
     yield from _unsupported_prompts(request)
@@ -113,6 +115,8 @@ IGNORABLE = frozenset(
             "emphasis",
             "subseed_strength",
             "s_churn",
+            "video.frames",
+            "video.fps",
         ),
     }
 )
@@ -122,14 +126,18 @@ def without_ignorable(
     request: GenerationRequest, workflow: Workflow
 ) -> tuple[GenerationRequest, list[UnsupportedField]]:
     """Return the request with the defaults of fields that the template may ignore, and these fields."""
-    ignored = [found for found in unsupported_fields(request, workflow) if found.field in IGNORABLE]
+    unsupported = [found for found in unsupported_fields(request, workflow) if found.field in IGNORABLE]
+    ignored = [found for found in unsupported if found.field not in workflow.slots]
     fields = type(request).model_fields
-    changes = {
+    changes: dict[str, Any] = {
         found.field: fields[found.field].get_default(call_default_factory=True)
         for found in ignored
-        if found.field not in workflow.slots
+        if found.field in fields
     }
-    return request.model_copy(update=changes), [found for found in ignored if found.field in changes]
+    parts = [found.field.removeprefix("video.") for found in ignored if found.field.startswith("video.")]
+    if request.video and parts:
+        changes["video"] = request.video.model_copy(update=dict.fromkeys(parts))
+    return request.model_copy(update=changes), ignored
 
 
 def _non_default_fields(part: BaseModel) -> Iterator[str]:
@@ -144,19 +152,29 @@ def _missing_parts(request: GenerationRequest, workflow: Workflow) -> Iterator[U
     required = {
         "init_images": "init_images" in slots and not request.init_images,
         "inpaint.mask": "inpaint.mask" in slots and not (request.inpaint or request.change_background),
+        "video": workflow.output == "video" and request.video is None,
+        "images": len(request.images) < workflow.min_images and not request.images,
         "hires": any(slot.startswith("hires.") for slot in slots) and not request.hires,
     }
     for field, is_missing in required.items():
         if is_missing:
-            yield UnsupportedField(field, f"required by the workflow {workflow.name}")
+            yield UnsupportedField(field, reasons.REQUIRED, {"workflow": workflow.name})
+
+
+def _unsupported_count(request: GenerationRequest, workflow: Workflow) -> Iterator[UnsupportedField]:
+    count, least, most = len(request.images), workflow.min_images, workflow.max_images
+    if not least <= count <= most:
+        allowed = str(most) if least == most else f"{least}-{most}"
+        words = {"workflow": workflow.name, "allowed": allowed, "count": count}
+        yield UnsupportedField("images", reasons.IMAGE_COUNT, words)
 
 
 def _unsupported_in_inpaint(inpaint: Inpaint) -> Iterator[UnsupportedField]:
     for name in _non_default_fields(inpaint):
         if name not in INPAINT_FIELDS:
-            yield UnsupportedField(f"inpaint.{name}", "not supported on ComfyUI runners")
+            yield UnsupportedField(f"inpaint.{name}", reasons.NOT_ON_COMFYUI)
     if inpaint.content not in CONTENTS:
-        yield UnsupportedField("inpaint.content", _unsupported_content(inpaint.content))
+        yield _unsupported_content("inpaint.content", inpaint.content)
 
 
 def _unsupported_in_change_background(request: GenerationRequest) -> Iterator[UnsupportedField]:
@@ -164,16 +182,14 @@ def _unsupported_in_change_background(request: GenerationRequest) -> Iterator[Un
     assert part is not None
     if part.mask is None and part.cut_out_by != "transparency":
         model = "text detector" if part.cut_out_by == "letters" else "matting model"
-        yield UnsupportedField(
-            "change_background.mask", f"required on ComfyUI runners, which have no {model}"
-        )
+        yield UnsupportedField("change_background.mask", reasons.NO_MODEL_FOR_MASK, {"model": model})
     contents = ("neutral", *CONTENTS)
     if part.content not in contents:
-        yield UnsupportedField("change_background.content", _unsupported_content(part.content, contents))
+        yield _unsupported_content("change_background.content", part.content, contents)
 
 
-def _unsupported_content(content: str, contents: tuple[str, ...] = CONTENTS) -> str:
-    return f"must be {' or '.join(contents)} on ComfyUI runners (got {content})"
+def _unsupported_content(field: str, content: str, contents: tuple[str, ...] = CONTENTS) -> UnsupportedField:
+    return UnsupportedField(field, reasons.NOT_ALLOWED, {"allowed": " / ".join(contents), "got": content})
 
 
 def _unsupported_in_hires(hires: Hires, workflow: Workflow) -> Iterator[UnsupportedField]:
@@ -181,13 +197,15 @@ def _unsupported_in_hires(hires: Hires, workflow: Workflow) -> Iterator[Unsuppor
     for name in ("width", "height", "upscaler", *_non_default_fields(hires)):
         field = f"hires.{name}"
         if name != "scale" and field not in slots:
-            yield UnsupportedField(field, f"not supported by the workflow {workflow.name}")
+            yield UnsupportedField(field, reasons.NO_SLOT, {"workflow": workflow.name})
     wants_file = bool(upscaler_catalog.file_of(hires.upscaler))
     if takes_upscaler_file(workflow) != wants_file or not (
         wants_file or hires.upscaler in node_names.LATENT_METHODS
     ):
         yield UnsupportedField(
-            "hires.upscaler", f"{hires.upscaler} is not supported by the workflow {workflow.name}"
+            "hires.upscaler",
+            reasons.NAME_NOT_OF_WORKFLOW,
+            {"name": hires.upscaler, "workflow": workflow.name},
         )
 
 
@@ -203,11 +221,9 @@ def _unsupported_names(request: GenerationRequest, workflow: Workflow) -> Iterat
     for prefix, each in passes:
         sampler, scheduler = each.sampler or request.sampler, each.scheduler or request.scheduler
         if prefix + "sampler" in workflow.slots and sampler not in node_names.SAMPLERS:
-            yield UnsupportedField(prefix + "sampler", f"ComfyUI has no equivalent of the sampler {sampler}")
+            yield UnsupportedField(prefix + "sampler", reasons.NO_SAMPLER, {"name": sampler})
         elif prefix + "scheduler" in workflow.slots and node_names.scheduler(sampler, scheduler) is None:
-            yield UnsupportedField(
-                prefix + "scheduler", f"ComfyUI has no equivalent of the scheduler {scheduler}"
-            )
+            yield UnsupportedField(prefix + "scheduler", reasons.NO_SCHEDULER, {"name": scheduler})
 
 
 def _unsupported_prompts(request: GenerationRequest) -> Iterator[UnsupportedField]:
@@ -218,14 +234,14 @@ def _unsupported_prompts(request: GenerationRequest) -> Iterator[UnsupportedFiel
         try:
             translate(text, request.num_inference_steps)
         except prompt_translation.UntranslatablePrompt as error:
-            yield UnsupportedField(field, f"ComfyUI's prompt syntax does not support {error}")
+            yield UnsupportedField(field, reasons.PROMPT_SYNTAX, {"what": error})
 
 
 def _unsupported_in_unit(unit: ControlUnit) -> Iterator[UnsupportedField]:
     for name in _non_default_fields(unit):
         if name not in UNIT_FIELDS:
-            yield UnsupportedField(f"controls.{name}", "not supported on ComfyUI runners")
+            yield UnsupportedField(f"controls.{name}", reasons.NOT_ON_COMFYUI)
     if not unit.model:
-        yield UnsupportedField("controls.model", "required on ComfyUI runners")
+        yield UnsupportedField("controls.model", reasons.REQUIRED_ON_COMFYUI)
     if unit.module not in node_names.LOCAL_MODULES and unit.module not in node_names.MODULE_NODES:
-        yield UnsupportedField("controls.module", f"{unit.module} is not supported on ComfyUI runners")
+        yield UnsupportedField("controls.module", reasons.NAME_NOT_ON_COMFYUI, {"name": unit.module})

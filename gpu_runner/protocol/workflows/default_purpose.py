@@ -7,7 +7,11 @@ from gpu_runner.protocol.generation_request import GenerationRequest
 
 
 def purpose_of(request: GenerationRequest) -> str:
-    """Return the purpose: the task, or "inpaint", "hires" or "hires_upscaler"."""
+    """Return the purpose: the task, or "edit", "inpaint", "hires", "hires_upscaler", "txt2video" or "img2video"."""
+    if request.video:
+        return "img2video" if request.init_images or request.images else "txt2video"
+    if request.images:
+        return "edit"
     if request.task == "img2img" and request.inpaint:
         return "inpaint"
     if request.task == "txt2img" and request.hires:
@@ -18,6 +22,10 @@ def purpose_of(request: GenerationRequest) -> str:
 def purposes_of(request: GenerationRequest) -> set[str]:
     """Return all purposes by which a rule can name the request: hires with an upscaler is hires, too."""
     purposes = {purpose_of(request)}
+    if request.video:
+        purposes.add("video")
+    if request.image_guidance_scale is not None:
+        purposes.add("edit")
     if request.hires:
         purposes.add("hires")
     if request.controls:

@@ -37,7 +37,7 @@ class ControlNode:
 
 @dataclass(frozen=True)
 class SlotValues:
-    """Values by slot, under ComfyUI's names, and the models to insert."""
+    """Values by slot, under ComfyUI's names, and the models to insert. A tuple has a value for each target of its slot."""
 
     values: Mapping[str, Any]
     loras: tuple[LoraNode, ...] = ()
@@ -58,8 +58,10 @@ class _Builder:
         return key
 
     def put(self, slot: str, value: Any) -> None:
-        for target in self.workflow.targets(slot):
-            self.graph[target.node]["inputs"][target.input] = value
+        targets = self.workflow.targets(slot)
+        values = value if isinstance(value, tuple) else (value,) * len(targets)
+        for target, each in zip(targets, values, strict=True):
+            self.graph[target.node]["inputs"][target.input] = each
 
     def relink(self, old: Target, new: Link, *, exclude: set[str]) -> None:
         """Replace links to ``old`` by links to ``new`` in all nodes but ``exclude``."""

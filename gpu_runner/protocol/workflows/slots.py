@@ -7,9 +7,18 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from gpu_runner.protocol.generation_request import GenerationRequest
+from gpu_runner.protocol.generation_request import MAX_REFERENCES, GenerationRequest
 
-from .template import FILENAME_PREFIX, Target, Workflow, links
+from .template import (
+    EXTRAS,
+    FILENAME_PREFIX,
+    UNNAMED_OUTPUTS,
+    VIDEO_NODES,
+    Target,
+    Workflow,
+    image_slot,
+    links,
+)
 
 Kind = Literal["value", "output", "pair"]
 
@@ -26,6 +35,7 @@ VALUES = (
     "width",
     "height",
     "clip_skip",
+    "batch_size",
     "init_images",
     "inpaint.mask",
     "hires.width",
@@ -35,11 +45,18 @@ VALUES = (
     "hires.upscaler",
     "hires.sampler",
     "hires.scheduler",
+    "video.frames",
+    "video.fps",
     FILENAME_PREFIX,
+    EXTRAS,
 )
+# The images of a request, one slot each.
+IMAGES = tuple(image_slot(number) for number in range(MAX_REFERENCES))
 # The adapter inserts nodes here: after the model and CLIP outputs, after a VAE output, and before conditioning inputs.
 LORAS, VAE, CONTROLS = "loras", "vae", "controls"
-SLOTS = (*VALUES, LORAS, VAE, CONTROLS)
+SLOTS = (*VALUES, *IMAGES, LORAS, VAE, CONTROLS)
+# As messages and documentation write them.
+SHOWN_SLOTS = (*VALUES, "images[0], images[1], …", LORAS, VAE, CONTROLS)
 
 
 EDITOR_FORMAT = (
@@ -71,12 +88,12 @@ def unwrapped(graph: Any) -> Any:
     return graph
 
 
-def read(name: str, graph: Any, slots: Any, if_asked: Any = ()) -> Workflow:
+def read(name: str, graph: Any, slots: Any, if_asked: Any = (), output: Any = "image") -> Workflow:
     """Parse and validate a template. Raises ValueError with a message for operators."""
     if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
         raise ValueError(EDITOR_FORMAT)
     try:
-        workflow = Workflow(name=name, graph=graph, slots=slots, if_asked=if_asked)
+        workflow = Workflow(name=name, graph=graph, slots=slots, if_asked=if_asked, output=output)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
@@ -86,14 +103,22 @@ def read(name: str, graph: Any, slots: Any, if_asked: Any = ()) -> Workflow:
 
 
 def filled_slots(workflow: Workflow, request: GenerationRequest) -> set[str]:
-    """Return the slots that the request fills in; the others keep the value of the graph."""
+    """Return the slots that the request fills in; the others keep the value of the graph.
+
+    Slots of images that are not sent are not filled; ``optional_images`` takes their nodes out of the graph.
+    """
     fields = GenerationRequest.model_fields
     unasked = {
         slot
         for slot in workflow.if_asked
         if slot in fields and getattr(request, slot) == fields[slot].get_default(call_default_factory=True)
     }
-    return workflow.slots.keys() - unasked
+    video = request.video
+    if video is None or video.frames is None:
+        unasked.add("video.frames")
+    if video is None or video.fps is None:
+        unasked.add("video.fps")
+    return workflow.slots.keys() - unasked - set(IMAGES[len(request.images) :])
 
 
 def problems(workflow: Workflow) -> Iterator[str]:
@@ -101,14 +126,42 @@ def problems(workflow: Workflow) -> Iterator[str]:
     yield from _broken_links(workflow)
     for slot in workflow.slots:
         if slot not in SLOTS:
-            yield f"unknown slot {slot}; slots are {', '.join(SLOTS)}"
+            yield f"unknown slot {slot}; slots are {', '.join(SHOWN_SLOTS)}"
         else:
             yield from _target_problems(workflow, slot)
     for slot in workflow.if_asked:
-        if slot not in workflow.slots or slot not in WITH_DEFAULT:
-            yield f"if_asked: {slot} must be one of the template's slots {', '.join(sorted(WITH_DEFAULT))}"
-    if len(workflow.slots.get(FILENAME_PREFIX, ())) != 1:
-        yield f"the slot {FILENAME_PREFIX} must name exactly one input, that of the node that saves the image"
+        if slot not in workflow.slots or slot not in WITH_DEFAULT.union(IMAGES):
+            names = ", ".join([*sorted(WITH_DEFAULT), "images[1]"])
+            yield f"if_asked: {slot} must be one of the template's slots, such as {names}"
+    if not workflow.output_nodes:
+        yield (
+            f"the slot {FILENAME_PREFIX} must name the input of the node that saves the image; only a graph with a node"
+            f" {' or '.join(UNNAMED_OUTPUTS)} does not need it"
+        )
+    yield from _image_problems(workflow)
+    yield from _output_problems(workflow)
+
+
+def _image_problems(workflow: Workflow) -> Iterator[str]:
+    used = [slot for slot in IMAGES if slot in workflow.slots]
+    if used != list(IMAGES[: len(used)]):
+        yield f"slot {used[0]}: the slots of images must be numbered from images[0] without a gap"
+    required = [slot for slot in used if slot not in workflow.if_asked]
+    if required != used[: len(required)]:
+        yield f"if_asked: {required[-1]} is required, so the images before it are, too"
+
+
+def _output_problems(workflow: Workflow) -> Iterator[str]:
+    nodes = workflow.output_nodes + workflow.extra_nodes
+    if repeated := next((node for node in nodes if nodes.count(node) > 1), None):
+        yield f"slot {FILENAME_PREFIX}: node {repeated} is named twice among the nodes that save images"
+    videos = [node for node in workflow.output_nodes if _saves_videos(workflow, node)]
+    if videos and workflow.output == "image":
+        yield f"output: node {videos[0]} saves videos, so that the output must be video"
+
+
+def _saves_videos(workflow: Workflow, node: str) -> bool:
+    return node in workflow.graph and workflow.graph[node].class_type in VIDEO_NODES
 
 
 def _broken_links(workflow: Workflow) -> Iterator[str]:
@@ -132,7 +185,7 @@ def _target_problems(workflow: Workflow, slot: str) -> Iterator[str]:
             yield f"slot {slot}: {text} must be {'NODE:OUTPUT' if wants_output else 'NODE.INPUT'}"
         elif target.input and target.input not in workflow.graph[target.node].inputs:
             yield f"slot {slot}: node {target.node} has no input {target.input}{_hint(workflow, slot, target)}"
-        elif slot == FILENAME_PREFIX and not isinstance(
+        elif slot in (FILENAME_PREFIX, EXTRAS) and not isinstance(
             workflow.graph[target.node].inputs[target.input], str
         ):
             yield f"slot {slot}: {text} must be the text input of the node that saves the image"
@@ -145,12 +198,11 @@ def _target_problems(workflow: Workflow, slot: str) -> Iterator[str]:
 
 def _hint(workflow: Workflow, slot: str, target: Target) -> str:
     class_type = workflow.graph[target.node].class_type
-    if slot == FILENAME_PREFIX and class_type in UNSAVED_OUTPUTS:
-        return f": {class_type} does not save its images; use the node SaveImage"
+    if slot in (FILENAME_PREFIX, EXTRAS) and class_type in UNNAMED_OUTPUTS:
+        return f": {class_type} has no file name; leave the slot out, or use the node SaveImage"
     return ""
 
 
-UNSAVED_OUTPUTS = ("PreviewImage", "SaveImageWebsocket")
 EXPECTED_TARGETS = {
     LORAS: "two outputs, of the model and of the text encoder",
     VAE: "one output, of the VAE",

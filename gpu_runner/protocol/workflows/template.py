@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from typing import Annotated, Any, NamedTuple, TypeGuard
+from typing import Annotated, Any, Literal, NamedTuple, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gpu_runner.protocol.request_parts.values import StrictModel
 
-FILENAME_PREFIX = "filename_prefix"
+FILENAME_PREFIX = "filename_prefix"  # of the nodes that save the images of the job
+EXTRAS = "extras"  # the same input of nodes that save further images
+# Output nodes that have no file name: a temporary file, and a message of the progress socket.
+PREVIEW_NODE, SOCKET_NODE = "PreviewImage", "SaveImageWebsocket"
+UNNAMED_OUTPUTS = (PREVIEW_NODE, SOCKET_NODE)
+VIDEO_NODES = frozenset({"SaveAnimatedWEBP", "SaveAnimatedPNG", "SaveWEBM", "SaveVideo", "VHS_VideoCombine"})
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -55,6 +60,7 @@ class Workflow(StrictModel):
     slots: dict[Text, tuple[Text, ...]] = Field(max_length=100)
     # Slots that keep the graph's value where the request has its default.
     if_asked: tuple[Text, ...] = Field(default=(), max_length=100)
+    output: Literal["image", "video"] = "image"
 
     @field_validator("slots", mode="before")
     @classmethod
@@ -68,14 +74,38 @@ class Workflow(StrictModel):
         return [Target.read(text, self.graph) for text in self.slots.get(slot, ())]
 
     @property
-    def output_node(self) -> str:
-        """Key of the node that saves the output image."""
-        return self.targets(FILENAME_PREFIX)[0].node
+    def output_nodes(self) -> list[str]:
+        """Keys of the nodes whose images or videos are those of the job, in their order.
+
+        Without the slot ``filename_prefix``, they are the nodes that hand out images without a file name.
+        """
+        named = [target.node for target in self.targets(FILENAME_PREFIX)]
+        return named or [key for key, node in self.graph.items() if node.class_type in UNNAMED_OUTPUTS]
+
+    @property
+    def extra_nodes(self) -> list[str]:
+        """Keys of the nodes whose images are stored beside those of the job."""
+        return [target.node for target in self.targets(EXTRAS)]
+
+    @property
+    def max_images(self) -> int:
+        """Number of images that the template takes as references."""
+        return sum(slot.startswith("images[") for slot in self.slots)
+
+    @property
+    def min_images(self) -> int:
+        """Number of references without which it cannot draw."""
+        return sum(slot.startswith("images[") and slot not in self.if_asked for slot in self.slots)
 
     @property
     def classes(self) -> set[str]:
         """Node classes of the graph."""
         return {node.class_type for node in self.graph.values()}
+
+
+def image_slot(number: int) -> str:
+    """Return the slot of the image with this number, from 0."""
+    return f"images[{number}]"
 
 
 def links(inputs: dict[str, Any]) -> Iterator[tuple[str, str, int]]:

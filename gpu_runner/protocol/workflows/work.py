@@ -8,19 +8,39 @@ from typing import Any, NamedTuple
 from .template import Workflow, is_link
 
 MAX_LINKS = 8  # to follow from a sampler to the number of its steps
+BATCH_INPUTS = ("batch_size", "amount")
 STEP_INPUTS = ("steps", "value", "int", "number")
+FRAMES_INPUTS = ("length", "num_frames", "video_frames", "frames")
+FPS_INPUTS = ("fps", "frame_rate")
 
 
 class GraphWork(NamedTuple):
-    """Steps and pixels of one image. None: those of the request."""
+    """Steps and pixels of one image, images of one prompt, and frames of a video. None: those of the request."""
 
     steps: int | None
     pixels: int | None
+    images: int = 1
+    frames: int = 1
 
 
 def work_of(workflow: Workflow, filled: Container[str]) -> GraphWork:
     """Return the work per image, read from the constants of the graph where the request fills in no slot."""
-    return GraphWork(_steps(workflow, filled), _pixels(workflow, filled))
+    return GraphWork(
+        _steps(workflow, filled), _pixels(workflow, filled), _images(workflow), _frames(workflow)
+    )
+
+
+def _images(workflow: Workflow) -> int:
+    """Images that the graph draws for each that is requested: the batch of its latent, unless a slot fills it in."""
+    if "batch_size" in workflow.slots:
+        return 1
+    sizes = [
+        size
+        for node in workflow.graph.values()
+        for name in BATCH_INPUTS
+        if "Latent" in node.class_type and type(size := node.inputs.get(name)) is int
+    ]
+    return max(1, *sizes) if sizes else 1
 
 
 def _steps(workflow: Workflow, filled: Container[str]) -> int | None:
@@ -40,6 +60,22 @@ def _pixels(workflow: Workflow, filled: Container[str]) -> int | None:
         if "Latent" in node.class_type and type(width) is int and type(height) is int:
             return width * height
     return None
+
+
+def _frames(workflow: Workflow) -> int:
+    """Frames of one result, without a request: those of the graph's latent; 1 for images and where it cannot be read."""
+    if workflow.output != "video":
+        return 1
+    graph = {key: node.model_dump() for key, node in workflow.graph.items()}
+    counts = [
+        number(graph, inputs[name])
+        for node in graph.values()
+        for name in FRAMES_INPUTS
+        if name in (inputs := node["inputs"])
+    ]
+    if not any(counts):  # a batch of images that become frames
+        counts = [number(graph, node["inputs"].get("batch_size")) for node in graph.values()]
+    return max(1, *(count or 1 for count in counts))
 
 
 def number(graph: dict[str, dict[str, Any]], value: Any, links: int = MAX_LINKS) -> int | None:

@@ -7,9 +7,15 @@ from enum import StrEnum
 from typing import Any
 
 Path = tuple[str | int, ...]  # of a value in a JSON document
-TASK = "{id}"  # stands for the id of a task, in paths and bodies
-CREDENTIALS = "{credentials}"  # stands for <key id>:<secret>, in bodies
-SECRET_VARIABLE = "SECRET"  # environment variable that the examples read
+TASK = "{id}"  # stands for the id of a task, in paths
+KEY_ID_VARIABLE, SECRET_VARIABLE = "KEY_ID", "SECRET"  # environment variables that the examples read
+
+
+class Credentials:
+    """Stands for <key id>:<secret> in a body. No text of a request can be taken for it."""
+
+
+CREDENTIALS = Credentials()
 
 
 class Scheme(StrEnum):
@@ -57,14 +63,17 @@ class Result:
 
 @dataclass(frozen=True)
 class Call:
-    """A request that generates an image. ``path`` may have a query; ``body`` is sent as JSON."""
+    """A request. ``path`` may have a query; ``body`` is sent as JSON.
+
+    Without a key id, the programs read it from the environment, as the secret. Without a result, they print the response.
+    """
 
     base_url: str
     key_id: str
     path: str
     body: dict[str, Any]
     scheme: Scheme
-    result: Result
+    result: Result | None = None
     wait: Wait | None = None
     header_names: tuple[str, str] = ("", "")  # of Scheme.HEADERS
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import Any
 from urllib.parse import urlsplit
 
-from .call import CREDENTIALS, SECRET_VARIABLE, TASK, Call, Form, Scheme, last_name
+from .call import KEY_ID_VARIABLE, SECRET_VARIABLE, TASK, Call, Form, Scheme, last_name
 from .literals import pretty
 
 VALUE = """\
@@ -34,12 +33,15 @@ post() {
 
 def curl(call: Call) -> str:
     """The call as a script of a POSIX shell that reads the secret from the environment."""
-    base, key_id = shlex.quote(call.base_url), shlex.quote(call.key_id)
-    head = f'BASE={base}\nKEY_ID={key_id}\n: "${{{SECRET_VARIABLE}:?}}"  # export {SECRET_VARIABLE}=...\n'
+    head = f"BASE={shlex.quote(call.base_url)}\n"
+    variables = [SECRET_VARIABLE] if call.key_id else [KEY_ID_VARIABLE, SECRET_VARIABLE]
+    head += f"{KEY_ID_VARIABLE}={shlex.quote(call.key_id)}\n" if call.key_id else ""
+    head += "".join(f': "${{{name}:?}}"  # export {name}=...\n' for name in variables)
     if call.scheme == Scheme.SIGNED:
         host = shlex.quote(urlsplit(call.base_url).netloc)
-        head += SIGNED.replace(" HOST ", f" {host} ")
-    return "\n".join([head + VALUE, *_program(call), ""])
+        signed = SIGNED if call.result else SIGNED.replace(" -o answer.json", "")
+        head += signed.replace(" HOST ", f" {host} ")
+    return "\n".join([head + VALUE if call.result else head.rstrip(), *_program(call), ""])
 
 
 def _program(call: Call) -> list[str]:
@@ -55,6 +57,8 @@ def _program(call: Call) -> list[str]:
         ]
         lines += [_in_loop(query), "done"]
     result = call.result
+    if result is None:
+        return lines
     name = last_name(result.at) if result.at else ""
     save = {
         Form.BASE64: f"value {name} | base64 -d > {result.file}",
@@ -72,7 +76,7 @@ def _post(call: Call, path: str, body: dict[str, Any]) -> str:
     credentials = f" \\\n  {credentials}" if credentials else ""
     return (
         f'curl -sS --fail-with-body "$BASE{_path(path)}"{credentials} \\\n  -H {options} '
-        f"--data-binary @- -o answer.json <<END\n{_body(body)}\nEND"
+        f"--data-binary @-{' -o answer.json' if call.result else ''} <<END\n{_body(body)}\nEND"
     )
 
 
@@ -101,7 +105,10 @@ def _path(path: str) -> str:
 
 def _body(body: dict[str, Any]) -> str:
     """JSON of an unquoted here-document, in which only the variables of the script are expanded."""
-    text = pretty(body)
+    return pretty(body, '"$KEY_ID:$SECRET"', _escaped)
+
+
+def _escaped(text: str) -> str:
     for special in ("\\", "$", "`"):
         text = text.replace(special, "\\" + special)
-    return text.replace(json.dumps(CREDENTIALS), '"$KEY_ID:$SECRET"').replace(json.dumps(TASK), '"$TASK"')
+    return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .call import CREDENTIALS, SECRET_VARIABLE, TASK, Call, Form, Path, Scheme, last_name
+from .call import KEY_ID_VARIABLE, SECRET_VARIABLE, TASK, Call, Form, Path, Scheme, last_name
 from .literals import pretty
 
 SIGNED = """\
@@ -68,11 +68,12 @@ def java(call: Call) -> str:
     signed = call.scheme == Scheme.SIGNED
     methods = [SEND, SIGNED] if signed else [_request(call), SEND, POST]
     methods += [GET] if call.polls_by_get else []
-    methods += [VALUE] if call.wait or call.result.form != Form.PATH else []
+    methods += [VALUE] if call.wait or (call.result and call.result.form != Form.PATH) else []
+    key_id = json.dumps(call.key_id) if call.key_id else f'System.getenv("{KEY_ID_VARIABLE}")'
     constants = [
         "    static final HttpClient HTTP = HttpClient.newHttpClient();",
         f"    static final String BASE = {json.dumps(call.base_url)};",
-        f"    static final String KEY_ID = {json.dumps(call.key_id)};",
+        f"    static final String KEY_ID = {key_id};",
         f'    static final String SECRET = System.getenv("{SECRET_VARIABLE}");',
     ]
     main = [
@@ -104,7 +105,11 @@ def _imports(call: Call) -> str:
         "java.util.regex.Matcher",
         "java.util.regex.Pattern",
     ]
-    names += ["java.util.Base64"] if call.result.form == Form.BASE64 or call.scheme == Scheme.BASIC else []
+    names += (
+        ["java.util.Base64"]
+        if (call.result and call.result.form == Form.BASE64) or call.scheme == Scheme.BASIC
+        else []
+    )
     names += ["java.util.List"] if call.wait else []
     if call.scheme == Scheme.SIGNED:
         names += [
@@ -154,6 +159,9 @@ def _program(call: Call) -> list[str]:
         ]
         lines += [f"    answer = {query};", "}"]
     result = call.result
+    if result is None:
+        lines += ["System.out.println(answer);"]
+        return ["        " + line.replace("\n", "\n        ") for line in lines]
     file = f'Path.of("{result.file}")'
     if result.form == Form.BASE64:
         lines += [f"Files.write({file}, Base64.getDecoder().decode({_value(result.at)}));"]
@@ -178,7 +186,13 @@ def _path(path: str) -> str:
 
 def _body(body: dict[str, Any]) -> str:
     """A text block. Its line breaks are part of the JSON's white space."""
-    text = pretty(body).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    name = "{credentials}"
+    while name in str(body):  # the text of a request must not be replaced
+        name = f"{{{name}}}"
+    text = pretty(body, f'"{name}"', _escaped)
     block = '"""\n    ' + text.replace("\n", "\n    ") + '"""'
-    block += f'.replace("{CREDENTIALS}", KEY_ID + ":" + SECRET)' if CREDENTIALS in text else ""
-    return block + (f'.replace("{TASK}", task)' if TASK in text else "")
+    return block + (f'.replace("{name}", KEY_ID + ":" + SECRET)' if name in text else "")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .call import CREDENTIALS, SECRET_VARIABLE, TASK, Call, Form, Scheme
+from .call import KEY_ID_VARIABLE, SECRET_VARIABLE, TASK, Call, Form, Scheme
 from .literals import pretty, subscripts
 
 SIGNED = """\
@@ -39,10 +39,11 @@ GET = "const get = async (path) => read(await fetch(BASE + path, { headers }));\
 
 def javascript(call: Call) -> str:
     """The call as a module (.mjs) that reads the secret from the environment."""
-    imports = 'import { writeFile } from "node:fs/promises";\n'
+    imports = 'import { writeFile } from "node:fs/promises";\n' if call.result else ""
     if call.scheme == Scheme.SIGNED:
         imports = 'import { createHash, createHmac } from "node:crypto";\n' + imports
-    constants = f"const BASE = {json.dumps(call.base_url)};\nconst KEY_ID = {json.dumps(call.key_id)};\n"
+    key_id = json.dumps(call.key_id) if call.key_id else f"process.env.{KEY_ID_VARIABLE}"
+    constants = f"const BASE = {json.dumps(call.base_url)};\nconst KEY_ID = {key_id};\n"
     constants += f"const SECRET = process.env.{SECRET_VARIABLE};\n"
     helpers = SIGNED if call.scheme == Scheme.SIGNED else _headers(call) + POST
     helpers += GET if call.polls_by_get else ""
@@ -75,7 +76,10 @@ def _program(call: Call) -> list[str]:
         lines += [f"while ({pending}.includes(String(answer{subscripts(wait.state_at)}))) {{"]
         lines += ["  await new Promise((resolve) => setTimeout(resolve, 1000));"]
         lines += [f"  answer = await {query};".replace("\n", "\n  "), "}"]
-    result, at = call.result, subscripts(call.result.at)
+    result = call.result
+    if result is None:
+        return [*lines, "console.log(JSON.stringify(answer, null, 2));"]
+    at = subscripts(result.at)
     if result.form == Form.BASE64:
         return [*lines, f'await writeFile("{result.file}", Buffer.from(answer{at}, "base64"));']
     url = f"BASE + {_path(result.path)}, {{ headers }}" if result.form == Form.PATH else f"answer{at}"
@@ -88,4 +92,4 @@ def _path(path: str) -> str:
 
 
 def _body(body: dict[str, Any]) -> str:
-    return pretty(body).replace(f'"{CREDENTIALS}"', "`${KEY_ID}:${SECRET}`").replace(f'"{TASK}"', "task")
+    return pretty(body, "`${KEY_ID}:${SECRET}`")

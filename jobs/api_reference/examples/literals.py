@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import secrets
+from collections.abc import Callable
 from typing import Any
 
-from .call import Path
+from .call import Credentials, Path
 
 INDENT = "    "
 
@@ -15,13 +17,18 @@ def subscripts(path: Path) -> str:
     return "".join(f"[{json.dumps(part)}]" for part in path)
 
 
-def pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+def pretty(value: Any, credentials: str, escape: Callable[[str], str] = str) -> str:
+    """JSON text, escaped for where it is written, with this source text in the place of CREDENTIALS."""
+    mark = secrets.token_hex(16)  # cannot be guessed, so that no text of a request contains it
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=lambda _credentials: mark)
+    return escape(text).replace(f'"{mark}"', credentials)
 
 
 def python_literal(value: Any, indent: str = "") -> str:
     """A JSON value as a Python literal, one member a line."""
     inner = indent + INDENT
+    if isinstance(value, Credentials):
+        return 'f"{KEY_ID}:{SECRET}"'
     if isinstance(value, dict) and value:
         items = [f"{inner}{_text(name)}: {python_literal(item, inner)},\n" for name, item in value.items()]
         return "{\n" + "".join(items) + indent + "}"

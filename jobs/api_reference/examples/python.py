@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .call import CREDENTIALS, SECRET_VARIABLE, TASK, Call, Form, Scheme
+from .call import KEY_ID_VARIABLE, SECRET_VARIABLE, TASK, Call, Form, Scheme
 from .literals import python_literal, subscripts
 
 SIGNED = '''\
@@ -57,7 +57,7 @@ def python(call: Call) -> str:
 
 def _imports(call: Call) -> str:
     modules = {"os"} | ({"time"} if call.wait else set())
-    modules |= {"base64"} if call.result.form == Form.BASE64 else set()
+    modules |= {"base64"} if call.result and call.result.form == Form.BASE64 else set()
     modules |= {"hashlib", "hmac", "json", "time"} if call.scheme == Scheme.SIGNED else set()
     lines = [f"import {name}" for name in sorted(modules)]
     lines += ["from urllib.parse import urlsplit"] if call.scheme == Scheme.SIGNED else []
@@ -65,7 +65,8 @@ def _imports(call: Call) -> str:
 
 
 def _constants(call: Call) -> str:
-    base, key_id = json.dumps(call.base_url), json.dumps(call.key_id)
+    base = json.dumps(call.base_url)
+    key_id = json.dumps(call.key_id) if call.key_id else f'os.environ["{KEY_ID_VARIABLE}"]'
     return f'BASE = {base}\nKEY_ID = {key_id}\nSECRET = os.environ["{SECRET_VARIABLE}"]\n'
 
 
@@ -93,7 +94,10 @@ def _program(call: Call) -> list[str]:
         lines += ["    time.sleep(1)", *f"answer = {query}".replace("\n", "\n    ").splitlines()]
         first = lines.index("    time.sleep(1)") + 1
         lines[first] = "    " + lines[first]
-    result, at = call.result, subscripts(call.result.at)
+    result = call.result
+    if result is None:
+        return [*lines, "print(answer)"]
+    at = subscripts(result.at)
     content = {
         Form.BASE64: f"base64.b64decode(answer{at})",
         Form.URL: f"requests.get(answer{at}).content",
@@ -107,5 +111,4 @@ def _path(path: str) -> str:
 
 
 def _body(body: dict[str, Any]) -> str:
-    text = python_literal(body)
-    return text.replace(f'"{CREDENTIALS}"', 'f"{KEY_ID}:{SECRET}"').replace(f'"{TASK}"', "task")
+    return python_literal(body)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 from gpu_runner.protocol import GenerationRequest, ModelName, preprocessor_catalog
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from jobs.models import Job
+from models_registry.models import control_title
 
 RESIZE_MODES = {"stretch": "Just Resize", "crop": "Crop and Resize", "fill": "Resize and Fill"}
 CONTROL_MODES = {
@@ -37,11 +36,7 @@ def _unit(job: Job, unit: ControlUnit) -> str:
 
 def _model(job: Job, unit: ControlUnit) -> str:
     file = job.files.get(ModelName("controlnet", unit.model).key)
-    return (
-        f"{PurePosixPath(file['path']).stem} [{file.get('legacy_hash') or file['sha256'][:8]}]"
-        if file
-        else "None"
-    )
+    return control_title(file["path"], file.get("legacy_hash") or file["sha256"][:8]) if file else "None"
 
 
 def _sliders(unit: ControlUnit) -> dict[str, float]:

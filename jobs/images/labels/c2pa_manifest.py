@@ -15,6 +15,7 @@ from gpu_runner.protocol import GenerationRequest, image_files
 from .implicit import is_generated, source_type
 
 GENERATOR = "Atelier"
+UNSIGNED = frozenset({"webm"})  # C2PA has no place for a manifest in WebM files
 # Formats of input images that can be ingredients.
 INGREDIENTS = frozenset({"image/png", "image/jpeg", "image/webp", "image/avif", "image/gif"})
 
@@ -30,7 +31,7 @@ def signed(
 
     ``inputs``: files of the images that the request started from; ingredients of the manifest.
     """
-    if not is_configured() or not is_generated(request):
+    if not is_configured() or not is_generated(request) or file_format in UNSIGNED:
         return data
     import c2pa  # an extra, with a native library
 
@@ -49,7 +50,7 @@ def signed(
                 continue
             ingredient = {"title": "input image", "format": kind, "relationship": "inputTo"}
             builder.add_ingredient(json.dumps(ingredient), kind, io.BytesIO(content))
-        builder.sign(signer, f"image/{file_format}", io.BytesIO(data), result)
+        builder.sign(signer, media_type(file_format), io.BytesIO(data), result)
     return result.getvalue()
 
 
@@ -57,10 +58,15 @@ def _manifest(file_format: str, number: str, kind: str) -> dict[str, Any]:
     actions = [{"action": "c2pa.created", "digitalSourceType": kind}]
     return {
         "claim_generator_info": [{"name": GENERATOR}],
-        "format": f"image/{file_format}",
+        "format": media_type(file_format),
         "title": number,
         "assertions": [{"label": "c2pa.actions", "data": {"actions": actions}}],
     }
+
+
+def media_type(file_format: str) -> str:
+    """Media type for the library, which knows an animated PNG as a PNG."""
+    return {"mp4": "video/mp4", "apng": "image/png"}.get(file_format, f"image/{file_format}")
 
 
 def _mime_type(data: bytes) -> str:

@@ -11,8 +11,9 @@ from jobs.scheduling.eta import progress_of
 
 
 def watched_job(job: Job) -> dict[str, Any]:
-    """Context of ``admin/watched_job.html``: state, progress in percent, error, and the URLs of page and images."""
-    indexes = list(job.image_outputs.values_list("index", flat=True)) if job.is_terminal else []
+    """Context of ``admin/watched_job.html``: state, progress in percent, error, and the URLs of page and outputs."""
+    outputs = list(job.image_outputs.only("index", "content_type", "job_id")) if job.is_terminal else []
+    urls = {output: reverse("admin:jobs_job_image", args=[job.pk, output.index]) for output in outputs}
     return {
         "state": job.state,
         "state_label": job.get_state_display(),
@@ -21,5 +22,6 @@ def watched_job(job: Job) -> dict[str, Any]:
         "error": job.error_message,
         "page": reverse("admin:jobs_job_change", args=[job.pk]),
         "watch": reverse("admin:jobs_job_live", args=[job.pk]),
-        "images": [reverse("admin:jobs_job_image", args=[job.pk, index]) for index in indexes],
+        "images": [url for output, url in urls.items() if not output.needs_player],
+        "videos": [url for output, url in urls.items() if output.needs_player],
     }

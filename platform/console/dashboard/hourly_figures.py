@@ -2,20 +2,22 @@
 
 A day may have a million jobs, but only a few hundred rows of sums. A background task updates them once a minute,
 using the index on ``finished_at``. It recomputes each hour since the newest known one completely, so the result is
-the same if the task runs late, twice, or after a long pause. Hourly and daily figures are at most one minute old;
-current figures are counted directly (``console.dashboard.live_figures``).
+the same if the task runs late, twice, or after a long pause. What ended since is counted directly, at most for two
+hours (``unsummed``); current figures always are (``console.dashboard.live_figures``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, Max, Sum
+from django.db.models import Count, F, Max, QuerySet, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
+from access.models import BusinessSource
 from console.models import HourlyFigures
 from jobs.models import Job
 
@@ -33,6 +35,23 @@ def update_hourly_figures() -> int:
     written = sum(_write(since, until) for since, until in _spans(_begin(now), now))
     HourlyFigures.objects.filter(hour__lt=now - RETENTION).delete()
     return written
+
+
+@dataclass(frozen=True)
+class Unsummed:
+    """Sums of the jobs that ended ``since`` an hour whose row may be incomplete. ``rows`` are like HourlyFigures."""
+
+    since: datetime
+    rows: list[dict[str, Any]]
+
+
+def unsummed(sources: QuerySet[BusinessSource] | None, now: datetime) -> Unsummed:
+    """Figures that the background task may not have summed up yet. ``sources``: None for all of them."""
+    this_hour = _truncate_to_hour(now)
+    is_known = HourlyFigures.objects.filter(hour__gte=this_hour).exists()
+    since = this_hour if is_known else this_hour - HOUR  # the hour has just begun, or this installation has
+    ended = Job.objects.all() if sources is None else Job.objects.filter(source__in=sources)
+    return Unsummed(since, list(_sums(since, now, ended)))
 
 
 def _begin(now: datetime) -> datetime:
@@ -59,8 +78,9 @@ def _write(since: datetime, until: datetime) -> int:
     return len(rows)
 
 
-def _sums(since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
-    ended = Job.objects.filter(finished_at__gte=since, finished_at__lt=until).order_by()
+def _sums(since: datetime, until: datetime, jobs: QuerySet[Job] | None = None) -> Iterator[dict[str, Any]]:
+    jobs = Job.objects.all() if jobs is None else jobs
+    ended = jobs.filter(finished_at__gte=since, finished_at__lt=until).order_by()
     grouped = ended.annotate(hour=TruncHour("finished_at", tzinfo=UTC)).values(
         "hour", "source_id", "state", "error_code"
     )

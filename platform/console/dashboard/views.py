@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -28,6 +28,7 @@ from jobs.scheduling.replaced_processes import replaced_since
 from . import alerts, live_figures
 from .alerts import Alert
 from .first_steps import next_steps
+from .hourly_figures import Unsummed, unsummed
 from .live_figures import Sources
 
 HOURS = 24
@@ -56,8 +57,10 @@ def figures(request: HttpRequest) -> dict[str, Any]:
     sources, now = visible_sources(request.user), timezone.now()
     may = request.user.has_perm
     shown: dict[str, Any] = {"as_of": now, "sees_jobs": may("jobs.view_job")}
+    if shown["sees_jobs"] or may(VIEW_COSTS):
+        newest = unsummed(sources, now)
     if shown["sees_jobs"]:
-        shown |= _job_figures(sources, now)
+        shown |= _job_figures(sources, now, newest)
     if may("jobs.view_callback"):
         shown["undelivered"] = live_figures.undelivered_callbacks(sources, now)
     if may("jobs.view_runner") and sources is None:
@@ -66,7 +69,7 @@ def figures(request: HttpRequest) -> dict[str, Any]:
         shown["replacements"] = replaced_since(now - live_figures.DAY)
         shown["alerts"] = _alerts(shown, runners, now)
     if may(VIEW_COSTS):
-        shown |= _cost_figures(sources, now)
+        shown |= _cost_figures(sources, now, newest)
     if request.user.has_perms(VIEW_IMAGES):
         shown["last_images"] = live_figures.last_images(sources)
     return shown
@@ -81,16 +84,16 @@ def _alerts(shown: dict[str, Any], runners: Iterable[Runner], now: datetime) -> 
     return sorted(found, key=lambda alert: not alert.is_urgent)
 
 
-def _job_figures(sources: Sources, now: datetime) -> dict[str, Any]:
-    hourly = _hourly(sources).filter(hour__gt=now - timedelta(hours=HOURS))
+def _job_figures(sources: Sources, now: datetime, newest: Unsummed) -> dict[str, Any]:
+    hourly = _hourly(sources).filter(hour__gt=now - timedelta(hours=HOURS), hour__lt=newest.since)
     lanes = live_figures.queue(sources, now)
     return {
         "lanes": lanes,
         "queued": sum(lane.jobs for lane in lanes),
         "running": live_figures.running(sources),
         "throughput": live_figures.throughput(sources, now),
-        "failures": list(_failures(hourly, now)),
-        "outcomes": json.dumps(_outcomes(hourly, now)),
+        "failures": list(_failures(hourly, newest, now)),
+        "outcomes": json.dumps(_outcomes(hourly, newest, now)),
         "outcomes_options": json.dumps(_options(stacked=True)),
     }
 
@@ -100,34 +103,33 @@ def _hourly(sources: Sources) -> Any:
     return rows if sources is None else rows.filter(source__in=sources)
 
 
-def _failures(hourly: Any, now: datetime) -> Iterable[dict[str, Any]]:
+def _failures(hourly: Any, newest: Unsummed, now: datetime) -> Iterable[dict[str, Any]]:
     """Failed jobs by error code, most frequent first, with a link to the list of those jobs."""
-    failed = hourly.filter(state=State.FAILED).values("error_code").annotate(total=Sum("jobs"))
+    failed = hourly.filter(state=State.FAILED).values_list("error_code").annotate(Sum("jobs"))
+    totals = Counter(dict(failed))
+    for row in newest.rows:
+        if row["state"] == State.FAILED:
+            totals[row["error_code"]] += row["jobs"]
     page = reverse("admin:jobs_job_changelist")
     since = (now - timedelta(hours=HOURS)).isoformat(timespec="seconds")
-    for row in failed.order_by("-total", "error_code"):
-        query = {
-            "state__exact": State.FAILED.value,
-            "error_code": row["error_code"],
-            "created_at__gte": since,
-        }
-        yield {"code": row["error_code"], "jobs": row["total"], "url": f"{page}?{urlencode(query)}"}
+    for code, jobs in sorted(totals.items(), key=lambda item: (-item[1], item[0])):
+        query = {"state__exact": State.FAILED.value, "error_code": code, "created_at__gte": since}
+        yield {"code": code, "jobs": jobs, "url": f"{page}?{urlencode(query)}"}
 
 
-def _outcomes(hourly: Any, now: datetime) -> dict[str, Any]:
+def _outcomes(hourly: Any, newest: Unsummed, now: datetime) -> dict[str, Any]:
     """Chart.js data: jobs that ended in each of the last 24 hours, by state."""
     last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     hours = [last - timedelta(hours=back) for back in reversed(range(HOURS))]
-    counts: dict[tuple[str, datetime], int] = {
-        (row["state"], row["hour"]): row["total"]
-        for row in hourly.values("state", "hour").annotate(total=Sum("jobs"))
-    }
+    counts: Counter[tuple[str, datetime]] = Counter()
+    for row in [*hourly.values("state", "hour").annotate(jobs=Sum("jobs")), *newest.rows]:
+        counts[row["state"], row["hour"]] += row["jobs"]
     return {
         "labels": [f"{localtime(hour):%H:%M}" for hour in hours],
         "datasets": [
             {
                 "label": str(state.label),
-                "data": [counts.get((state, hour), 0) for hour in hours],
+                "data": [counts[state, hour] for hour in hours],
                 "backgroundColor": color,
             }
             for state, color in COLORS.items()
@@ -135,9 +137,9 @@ def _outcomes(hourly: Any, now: datetime) -> dict[str, Any]:
     }
 
 
-def _cost_figures(sources: Sources, now: datetime) -> dict[str, Any]:
+def _cost_figures(sources: Sources, now: datetime, newest: Unsummed) -> dict[str, Any]:
     today = localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    costs = _costs(_hourly(sources), today, today.replace(day=1))
+    costs = _costs(_hourly(sources).filter(hour__lt=newest.since), newest, today)
     return {
         "costs": costs,
         "costs_chart": json.dumps(_costs_chart(costs[:MAX_SOURCES_IN_CHART])),
@@ -145,8 +147,9 @@ def _cost_figures(sources: Sources, now: datetime) -> dict[str, Any]:
     }
 
 
-def _costs(hourly: Any, today: datetime, month: datetime) -> list[dict[str, Any]]:
+def _costs(hourly: Any, newest: Unsummed, today: datetime) -> list[dict[str, Any]]:
     """Cost of each source today and this month, highest cost of the month first."""
+    month = today.replace(day=1)
     of_month = hourly.filter(hour__gte=month).values_list("source").annotate(Sum("cost"))
     of_today = hourly.filter(hour__gte=today).values_list("source").annotate(Sum("cost"))
     sums: dict[int, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
@@ -154,6 +157,10 @@ def _costs(hourly: Any, today: datetime, month: datetime) -> list[dict[str, Any]
         sums[source_id][1] = cost
     for source_id, cost in of_today:
         sums[source_id][0] = cost
+    for row in newest.rows:
+        since_both = [row["hour"] >= today, row["hour"] >= month]
+        for index in (index for index, counts in enumerate(since_both) if counts):
+            sums[row["source_id"]][index] += row["cost"]
     named = BusinessSource.objects.in_bulk(sums)
     rows = [{"source": named[pk], "today": day, "month": month} for pk, (day, month) in sums.items()]
     return sorted(rows, key=lambda row: (-row["month"], row["source"].name))

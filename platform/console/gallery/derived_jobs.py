@@ -50,6 +50,8 @@ def vary(output: Output, user: AbstractBaseUser, address: str) -> Job:
 
 def upscale(output: Output, user: AbstractBaseUser, address: str) -> Job:
     """The image at twice its size, by the first upscaler that the source may use. Raises Refused."""
+    if output.frames:
+        raise Unsupported(_("Videos cannot be upscaled."))
     try:
         data = read_output(output)
     except FileNotFoundError:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.models import AccessKey, BusinessSource
 from access.tenancy import visible_sources
-from jobs import curl_export
+from jobs.api_reference.dialects import names as dialect_names
 from jobs.models import Job, Output, OutputKind
 from jobs.selectors import with_prompt_words
 from models_registry.models import Kind, ModelFile
@@ -77,7 +77,7 @@ class GalleryFilters(forms.Form):
         self._visible = visible_sources(user)
         sources = BusinessSource.objects.all() if self._visible is None else self._visible
         self.fields["source"].queryset = sources.order_by("name")  # type: ignore[attr-defined]
-        dialects = [(name, name) for name in curl_export.dialects()]
+        dialects = [(name, name) for name in sorted(dialect_names())]
         self.fields["dialect"].choices = [ANY, *dialects]  # type: ignore[attr-defined]
         for name in ("key", "checkpoint", "lora"):
             self.fields[name].widget.attrs["list"] = f"gallery-{name}"

@@ -103,6 +103,7 @@ def _images(jobs: QuerySet[Job], outputs: QuerySet[Output]) -> list[Output]:
     return list(
         ordered.only(
             *("index", "width", "height", "seed", "infotext", "nsfw", "content_type", "size_bytes", "sha256"),
+            *("frames", "duration_s"),
             *("job__created_at", "job__dialect", "job__source__name", "job__source__title"),
             *("job__checkpoint__name", "job__request"),
         )[: PAGE_SIZE + 1]

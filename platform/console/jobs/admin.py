@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch, QuerySet
 from django.db.models.functions import Left
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -180,6 +181,7 @@ class JobAdmin(ReadOnly, Reproductions):
                 cached_view(self.control_map_view),
                 name="jobs_job_control_map",
             ),
+            path(job + "extras/<int:index>/", cached_view(self.extra_view), name="jobs_job_extra"),
             path(job + "live/", view(self.live_view), name="jobs_job_live"),
             path(job + "preview/", view(self.preview_view), name="jobs_job_preview"),
             path(job + "compare/<uuid:other_id>/", view(self.compare_view), name="jobs_job_compare"),
@@ -232,14 +234,17 @@ class JobAdmin(ReadOnly, Reproductions):
     def preview_view(self, request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
         return live.preview(self.visible_job(request, job_id))
 
-    def image_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponse:
+    def image_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponseBase:
         return images.full_size(request, self._output(request, job_id, index))
 
     def thumbnail_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponse:
         return images.thumbnail(request, self._output(request, job_id, index))
 
-    def control_map_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponse:
+    def control_map_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponseBase:
         return images.full_size(request, self._output(request, job_id, index, OutputKind.CONTROL_MAP))
+
+    def extra_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponse:
+        return images.full_size(request, self._output(request, job_id, index, OutputKind.EXTRA))
 
     def input_view(self, request: HttpRequest, job_id: uuid.UUID, sha256: str) -> HttpResponse:
         if not SHA256.fullmatch(sha256):

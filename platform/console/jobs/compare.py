@@ -39,6 +39,8 @@ def _pair(first: Output | None, second: Output | None, *, measured: bool) -> Pai
     if not measured:
         text = _("Not measured: only the first %(n)d pairs of images are.")
         return Pair(first, second, reason=text % {"n": MAX_MEASURED_PAIRS})
+    if first.frames or second.frames:
+        return Pair(first, second, reason=_("Videos are not compared."))
     try:
         found = difference(read_output(first), read_output(second))
     except FileNotFoundError:  # deleted by retention

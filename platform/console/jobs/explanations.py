@@ -34,6 +34,8 @@ def _reason(job: Job, reason: Reason | None) -> str:
         Reason.NO_RUNNER: _(
             "No runner can run it: no runner of its backend is enabled, reachable, not draining and has its models."
         ),
+        Reason.OUTSIDE_HOURS: _("Trainings start at other times of the day on this platform."),
+        Reason.RUNNERS_DRAW: _("Trainings start when no image is being drawn on this platform."),
         Reason.NO_FREE_SLOT: _("It waits for a free slot: all runners are full."),
         Reason.SOURCE_AT_CAP: _(
             "It waits for another job of %(source)s to end: the source has reached its limit of concurrent jobs."
@@ -56,7 +58,7 @@ def _reason(job: Job, reason: Reason | None) -> str:
 
 
 def _position(eta: JobEta) -> str:
-    if eta.reason in {None, Reason.NEXT, Reason.NO_RUNNER, Reason.RUNNER_BACKS_OFF} or not eta.ahead:
+    if eta.reason in {None, Reason.NEXT} or not eta.ahead:  # reasons without an estimate have no position
         return ""
     return ngettext("%d job is ahead of it.", "%d jobs are ahead of it.", eta.ahead) % eta.ahead
 

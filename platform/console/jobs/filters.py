@@ -15,7 +15,7 @@ from unfold.contrib.filters.admin import TextFilter
 
 from console.admin_base.choice_filters import Choice, ChoiceFilter
 from gpu_runner.protocol import ErrorCode
-from jobs import curl_export
+from jobs.api_reference.dialects import names as dialect_names
 from jobs.execution.lifecycle import POISONED
 from jobs.models import Job, Lane, Runner, State
 from jobs.selectors import WITH_ERRORS, with_end_user, with_error_code
@@ -33,7 +33,7 @@ class DialectFilter(ChoiceFilter):
     title, parameter_name, field = _("dialect"), "dialect", "dialect"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Job]) -> list[Choice]:
-        return [(name, name) for name in curl_export.dialects()]
+        return [(name, name) for name in sorted(dialect_names())]
 
 
 class LaneFilter(ChoiceFilter):

@@ -7,12 +7,15 @@ from collections.abc import Callable
 
 from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 
 from gpu_runner.protocol.image_files import few_at_a_time
 from jobs.images import thumbnails
 from jobs.images.input_files import open_image
 from jobs.images.storage import read_input, read_output
+from jobs.images.video.ranges import file_response
+from jobs.images.video.storage import shown_image
 from jobs.models import InputPicture, Output
 
 CACHE_CONTROL = "private, max-age=86400, immutable"
@@ -20,8 +23,10 @@ THUMBNAIL_CACHE_S = 3600
 INPUT_EDGE = 2048
 
 
-def full_size(request: HttpRequest, output: Output) -> HttpResponse:
-    """The stored image. Raises Http404 if its file was deleted."""
+def full_size(request: HttpRequest, output: Output) -> HttpResponseBase:
+    """The stored image, or the part of a video that a player asks for. Raises Http404 if its file was deleted."""
+    if output.needs_player:
+        return _video(request, output)
     return _cached_response(request, f'"{output.sha256}"', output.content_type, lambda: read_output(output))
 
 
@@ -32,11 +37,21 @@ def thumbnail(request: HttpRequest, output: Output) -> HttpResponse:
     def read() -> bytes:
         cached: bytes | None = cache.get(key)
         if cached is None:
-            cached = thumbnails.thumbnail(read_output(output))
+            cached = thumbnails.thumbnail(shown_image(output))
             cache.set(key, cached, THUMBNAIL_CACHE_S)
         return cached
 
     return _cached_response(request, f'"{output.sha256}-small"', "image/webp", read)
+
+
+def _video(request: HttpRequest, output: Output) -> HttpResponseBase:
+    try:
+        response = file_response(request, output.file.open("rb"), output.content_type, output.size_bytes)
+    except FileNotFoundError:
+        raise Http404 from None
+    response["ETag"] = f'"{output.sha256}"'
+    response["Cache-Control"] = CACHE_CONTROL
+    return response
 
 
 def input_image(request: HttpRequest, sha256: str) -> HttpResponse:

@@ -13,7 +13,7 @@ from jobs.models import Job
 
 # CSS object-fit that shows an input as the runner fitted it to the output's size.
 FITS = {"stretch": "fill", "crop": "cover", "fill": "contain", "latent": "fill"}
-PLACE = re.compile(r"(controls)\.(\d+)\.(image|mask|region)|(init_images)\.(\d+)")
+PLACE = re.compile(r"(controls)\.(\d+)\.(image|mask|region)|(init_images|images)\.(\d+)")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Shown:
 
 
 def beside_results(job: Job) -> list[Shown]:
-    """The job's stored inputs in the order of the request, then its control maps. Inputs that were deleted are left out."""
+    """The job's stored inputs in the order of the request, then its control maps and extra images. Inputs that were deleted are left out."""
     request = job.generation_request
     stored = set(job.inputs.values_list("sha256", flat=True))
     inputs = [
@@ -40,7 +40,11 @@ def beside_results(job: Job) -> list[Shown]:
         )
         for index in job.control_maps.order_by("index").values_list("index", flat=True)
     ]
-    return [*inputs, *maps]
+    extras = [
+        Shown(_("extra image %(n)d") % {"n": index}, reverse("admin:jobs_job_extra", args=[job.pk, index]))
+        for index in job.extra_outputs.order_by("index").values_list("index", flat=True)
+    ]
+    return [*inputs, *maps, *extras]
 
 
 def _label(path: str) -> str:

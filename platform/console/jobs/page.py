@@ -10,12 +10,14 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from access.models import Posting
 from access.prompt_modes import PromptMode
 from console.jobs import actions, live, reproduction
-from jobs import curl_export
 from jobs.admission.prompt_rewriting import texts_of
+from jobs.api_reference.dialects import repeats
+from jobs.api_reference.examples.curl import curl
 from jobs.images import signed_urls
 from jobs.models import Job, State, Transition
 from jobs.models.callback import Callback
@@ -37,6 +39,21 @@ class TimelineEntry:
     def label(self) -> str:
         return str(State(self.transition.to_state).label)
 
+    @property
+    def note(self) -> str:
+        return "; ".join(filter(None, [self.transition.note, self._ignored]))
+
+    @property
+    def _ignored(self) -> str:
+        if not self.transition.ignored_fields:
+            return ""
+        job = self.transition.job
+        values = {
+            "template": job.workflow.name if job.workflow else "",
+            "fields": ", ".join(self.transition.ignored_fields),
+        }
+        return _("The workflow %(template)s ignores %(fields)s.") % values
+
 
 def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, Any]:
     callback = Callback.objects.filter(job=job).prefetch_related("history").first()
@@ -56,7 +73,10 @@ def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, A
         "callback": callback,
         "rewritten": rewritten(job),
         "prompt_mode": PromptMode(job.rewriting["mode"]).label if job.rewriting else "",
-        "curls": curl_export.commands(job, signed_urls.base_url(request)),
+        "curls": [
+            (each, curl(each.call) if each.call else "")
+            for each in repeats(job, signed_urls.base_url(request))
+        ],
         "repetitions": list(
             job.repetitions.only("state", "created_at").order_by("created_at")[:MAX_REPETITIONS]
         ),

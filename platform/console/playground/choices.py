@@ -10,8 +10,10 @@ from django.views.decorators.http import require_GET
 
 from access.models import BusinessSource
 from access.tenancy import visible_sources
+from console.admin_base.last_source import remember_source
 from gpu_runner.protocol import preprocessor_catalog, upscaler_catalog
 from gpu_runner.protocol.preprocessor_catalog import Module, Slider
+from jobs.api_reference import dialects
 from jobs.sample_renders.model_files import newest_rendered
 from models_registry.models import Kind
 from models_registry.selectors import list_for, names_for, styles_for
@@ -24,6 +26,7 @@ KINDS_WITH_CARDS = (Kind.CHECKPOINT, Kind.LORA)
 @require_GET
 def choices(request: HttpRequest) -> JsonResponse:
     source = named_source(request, request.GET.get("source", ""))
+    remember_source(request, source)
     return JsonResponse(
         {
             "styles": list(styles_for(source).values("name", "prompt", "negative_prompt")),
@@ -31,6 +34,7 @@ def choices(request: HttpRequest) -> JsonResponse:
             "latent_upscalers": [mode.name for mode in upscaler_catalog.LATENT_MODES]
             + [upscaler_catalog.LANCZOS, upscaler_catalog.NEAREST],
             "samples": _samples(request, source),
+            "dialects": dialects.allowed(source, None),
         }
     )
 

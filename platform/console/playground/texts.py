@@ -44,6 +44,8 @@ def texts() -> dict[str, str]:
         "restored": _("Form and images of an earlier submission."),
         "image_gone": _("The input image of this submission is no longer in this browser."),
         "copied": _("Copied."),
+        "lacking": _("{api} cannot express: {fields}. The code leaves them out."),
+        "no_code": _("{api} cannot express this request. {reason}"),
         **{f"axis_{name}": label for name, label in axes().items()},
         **{f"family_{family}": str(family.label) for family in Family},
     }

@@ -14,20 +14,15 @@ from django.utils.translation import gettext as _
 from access.console_keys import is_console_key
 from access.models import AccessKey, BusinessSource
 from console.roles import SUBMIT_JOBS
-from jobs.api_reference import reference
+from jobs.api_reference import dialects
+from jobs.api_reference.contexts import context_of
 from jobs.api_reference.examples.languages import LANGUAGES
-from jobs.images.signed_urls import base_url, output_url
-from jobs.models import Job, Output, OutputKind
-from models_registry.errors import ModelNotFound
-from models_registry.models import Kind, StylePreset
-from models_registry.selectors import resolve
+from jobs.images.signed_urls import base_url
 
 from .chosen_source import PARAMETER, chosen_source, page_context
 from .keys import LIMITS, VIEW_KEYS
 
 KEY = "key"
-PLACEHOLDER_IMAGE = "https://example.com/product.png"
-LAST_JOBS = 20  # newest jobs among which an image for the examples is searched
 
 
 def page(request: HttpRequest, dialect: str = "") -> HttpResponse:
@@ -39,15 +34,15 @@ def page(request: HttpRequest, dialect: str = "") -> HttpResponse:
         return render(request, "admin/portal/api.html", context)
     keys = [key for key in _keys(source) if not is_console_key(key)]
     key = _chosen_key(request, keys)
-    dialects = [name for name in reference.dialects() if _allows(source, key, name)]
-    if dialect and dialect not in dialects:
+    names = dialects.allowed(source, key)
+    if dialect and dialect not in names:
         raise Http404
     context |= {
         "keys": keys,
         "key": key,
         "query": _query(source, key),
-        "tabs": [(name, reverse("console:api", args=[name])) for name in dialects],
-        "dialect": dialect or (dialects[0] if dialects else ""),
+        "tabs": [(name, reverse("console:api", args=[name])) for name in names],
+        "dialect": dialect or (names[0] if names else ""),
     }
     if context["dialect"]:
         context |= _page_of(request, context["dialect"], source, key)
@@ -58,13 +53,13 @@ def _page_of(
     request: HttpRequest, dialect: str, source: BusinessSource, key: AccessKey | None
 ) -> dict[str, Any]:
     base = base_url(request)
-    found = reference.build(dialect, reference.Context(source, key, base, *_names(source, base)))
+    found = dialects.get(dialect).reference(context_of(source, key, base))
     return {
         "reference": found,
         "examples": [(each.key, each.title, each.file, each.render(found.call)) for each in LANGUAGES],
         "limits": list(_limits(source, key)),
         "links": [(link.title, base + link.path) for link in found.links],
-        "may_try": request.user.has_perm(SUBMIT_JOBS) and source.allows_dialect(reference.NATIVE),
+        "may_try": request.user.has_perm(SUBMIT_JOBS) and source.allows_dialect(dialects.NATIVE),
     }
 
 
@@ -84,32 +79,8 @@ def _chosen_key(request: HttpRequest, keys: list[AccessKey]) -> AccessKey | None
     return found
 
 
-def _allows(source: BusinessSource, key: AccessKey | None, dialect: str) -> bool:
-    return source.allows_dialect(dialect) and (key is None or key.allows_dialect(dialect))
-
-
 def _query(source: BusinessSource, key: AccessKey | None) -> str:
     return f"?{PARAMETER}={source.name}" + (f"&{KEY}={key.key_id}" if key else "")
-
-
-def _names(source: BusinessSource, base: str) -> tuple[str, str, str]:
-    """A checkpoint, the URL of an image and a style preset that requests of the source may use."""
-    try:
-        checkpoint = resolve(Kind.CHECKPOINT, "", source).name
-    except ModelNotFound:
-        checkpoint = "shapes"
-    presets = StylePreset.objects.usable().offered_to(source).filter(task=StylePreset.Task.TXT2IMG)
-    style = presets.order_by("key").values_list("key", flat=True).first() or ""
-    return checkpoint, _image_url(source, base), style
-
-
-def _image_url(source: BusinessSource, base: str) -> str:
-    newest = (
-        Job.objects.filter(source=source).order_by("-created_at").values_list("pk", flat=True)[:LAST_JOBS]
-    )
-    images = Output.objects.filter(job__in=list(newest), kind=OutputKind.IMAGE).exclude(nsfw=True)
-    image = images.select_related("job__source").order_by("-job__created_at", "index").first()
-    return output_url(image, base) if image else PLACEHOLDER_IMAGE
 
 
 def _limits(source: BusinessSource, key: AccessKey | None) -> Iterator[tuple[str, object, object]]:

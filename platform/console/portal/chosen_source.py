@@ -1,4 +1,4 @@
-"""The business source that a page of the portal is about: the one that the user chose, or else the first."""
+"""The business source that a page of the portal is about: the one that the user chooses, or has chosen before."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from django.http import Http404, HttpRequest
 
 from access.models import BusinessSource
 from access.tenancy import visible_sources
+from console.admin_base.last_source import first_source, remember_source
 
 PARAMETER = "source"
 VIEW_SOURCE = "access.view_businesssource"
 
 
 def chosen_source(request: HttpRequest) -> BusinessSource | None:
-    """The source of ``?source=NAME``, or the user's first one; None if the user has none.
+    """The source of ``?source=NAME``, or the one with which pages begin; None if the user has none.
 
     Raises Http404 for a source that the user may not see, and PermissionDenied for users who may see none.
     """
@@ -25,10 +26,11 @@ def chosen_source(request: HttpRequest) -> BusinessSource | None:
     sources = _sources(request)
     name = request.GET.get(PARAMETER, "")
     if not name:
-        return sources.first()
+        return first_source(request, sources)
     found = sources.filter(name=name).first() if "\0" not in name else None
     if found is None:
         raise Http404
+    remember_source(request, found)
     return found
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from access.internal_source import internal_source
 from access.models import BusinessSource
 from console.jobs.images import thumbnail
-from jobs.api_reference.reference import model_names
+from jobs.api_reference.dialects import model_names
 from jobs.models import OutputKind
 from jobs.sample_renders.model_files import newest_rendered
 from models_registry.facts.cover import ModelCover

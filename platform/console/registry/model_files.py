@@ -10,6 +10,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -48,13 +49,14 @@ from models_registry.models import (
 from .files.bulk import BulkMixin
 from .files.cards import CardsMixin, TagFilter, prepare_cards
 from .files.covers import CoverMixin
+from .files.parts import CheckpointPartsMixin
 from .files.remedies import remedy
 from .intakes import LoadFromUrlMixin
 from .sample_images import SampleMixin, thumbnail_urls
 from .scan_button import ScanMixin
 from .tenant_view import TenantViewMixin
 from .upload import UploadMixin
-from .usage import load_times, runners_with_loaded, usage_of, versions_of
+from .usage import load_times, runners_with_loaded, training_of, usage_of, versions_of
 
 USE = ["name", "aliases", "enabled", "is_default", "cost_multiplier", "allowed_sources"]
 CARD = [
@@ -79,6 +81,7 @@ DEFAULTS = [
     "default_negative_prompt",
     "prompt_prefix",
 ]
+PARTS = ["vae_file", "text_encoder_files"]
 SIZE = {"default_width", "default_height"}
 TRAINING = ["prediction_type", "zero_terminal_snr"]
 SCANNED = ["kind", "family", "path", "size", "whole_hash", "tensors_sha256", "legacy_hash", "metadata"]
@@ -86,9 +89,10 @@ LORA_PARTS = ["left_out", "bundled_embeddings"]
 GROUPS: list[tuple[str | Promise, list[str]]] = [
     (_("Card"), CARD),
     (_("Defaults of requests"), DEFAULTS),
+    (_("VAE and text encoders"), PARTS),
     (_("Training"), TRAINING),
 ]
-STATE = ["missing_since", "present_on", "problem", "created_at", "scanned_at"]
+STATE = ["trained_by", "expires_at", "missing_since", "present_on", "problem", "created_at", "scanned_at"]
 
 
 def _without_default(names: Sequence[Any]) -> list[Any]:
@@ -113,7 +117,7 @@ class ModelFileForm(forms.ModelForm):
         return name
 
 
-class CheckpointForm(ModelFileForm):
+class CheckpointForm(CheckpointPartsMixin, ModelFileForm):
     default_sampler = forms.ChoiceField(
         label=_("Default sampler"),
         required=False,
@@ -245,6 +249,12 @@ class SingleKindAdmin(
         changelist.result_list = files
         return changelist
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        file: Any = super().get_object(request, object_id, from_field)
+        if file is not None:
+            file.training = training_of(file, request.user)
+        return file
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
@@ -279,6 +289,14 @@ class SingleKindAdmin(
             '<img src="{}" alt="" loading="lazy" width="48" height="48" class="object-cover rounded-default">',
             file.sample_url,
         )
+
+    @admin.display(description=_("training"))
+    def trained_by(self, file: ModelFile) -> SafeString | str:
+        """A link to the training whose result the file is."""
+        training = getattr(file, "training", None)  # get_object sets it
+        if training is None:
+            return "–"
+        return format_html('<a href="{}">{}</a>', reverse("console:training", args=[training.pk]), training)
 
     @admin.display(description=_("default"), ordering="is_default")
     def default_mark(self, file: ModelFile) -> str:
@@ -329,7 +347,7 @@ class SingleKindAdmin(
 @admin.register(Checkpoint)
 class CheckpointAdmin(SingleKindAdmin):
     form = CheckpointForm
-    fields = [*EDITABLE, *DEFAULTS, *TRAINING, *SCANNED, "without_vae", "instruct", *STATE]
+    fields = [*EDITABLE, *DEFAULTS, *PARTS, *TRAINING, *SCANNED, "without_vae", "instruct", *STATE]
     readonly_fields = [*SingleKindAdmin.readonly_fields, "without_vae", "instruct"]
 
 
@@ -337,6 +355,7 @@ class CheckpointAdmin(SingleKindAdmin):
 class LoraAdmin(SingleKindAdmin):
     fields = [*EDITABLE, *SCANNED, *LORA_PARTS, *STATE]
     readonly_fields = [*SingleKindAdmin.readonly_fields, *LORA_PARTS]
+    list_display = [*SingleKindAdmin.list_display, "expires_at"]
 
 
 @admin.register(ModelFile)
@@ -348,7 +367,7 @@ class ModelFileAdmin(SingleKindAdmin):
 
     def get_fields(self, request: HttpRequest, obj: ModelFile | None = None) -> Sequence[Any]:
         fields = super().get_fields(request, obj)
-        return [*fields, *DEFAULTS] if _is_checkpoint(obj) and not is_tenant(request.user) else fields
+        return [*fields, *DEFAULTS, *PARTS] if _is_checkpoint(obj) and not is_tenant(request.user) else fields
 
     def get_form(
         self, request: HttpRequest, obj: ModelFile | None = None, change: bool = False, **kwargs: Any

@@ -26,6 +26,8 @@ FIELDS = (
     "size",
     "whole_hash",
     "cost_multiplier",
+    "trained_by",
+    "expires_at",
 )
 
 

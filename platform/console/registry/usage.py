@@ -12,7 +12,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from access.models import BusinessSource
-from jobs.models import Job, Output, OutputKind, Runner
+from access.tenancy import visible_sources
+from jobs.models import Job, Output, OutputKind, Runner, Training
 from models_registry.models import Kind, ModelFile, StylePreset, WorkflowTemplate
 
 PERIOD = timedelta(days=30)
@@ -104,3 +105,10 @@ def _images(jobs: list[Any]) -> list[Output]:
     """The first image of each of the jobs, the newest job first."""
     outputs = Output.objects.filter(job__in=jobs, kind=OutputKind.IMAGE, index=0).exclude(nsfw=True)
     return list(outputs.select_related("job").order_by("-job__created_at"))
+
+
+def training_of(file: ModelFile, user: Any) -> Training | None:
+    """The training whose result the file is, if the user may see it."""
+    sources = visible_sources(user)
+    trainings = Training.objects.filter(file=file)
+    return (trainings if sources is None else trainings.filter(job__source__in=sources)).first()

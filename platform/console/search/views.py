@@ -37,7 +37,7 @@ class Result(NamedTuple):
 def search(request: HttpRequest) -> HttpResponse:
     term = request.GET.get("s", "").replace("\0", "").strip()[:MAX_TERM]
     results = [result for find in FINDERS for result in islice(find(request, term), MAX_EACH)] if term else []
-    return render(request, "unfold/helpers/search_results.html", {"results": results})
+    return render(request, "unfold/helpers/search_results.html", {"results": results, "term": term})
 
 
 def _pages(request: HttpRequest, term: str) -> Iterator[Result]:

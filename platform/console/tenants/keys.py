@@ -30,7 +30,10 @@ from access.models import MAX_TEMPORARY_KEY_MINUTES, AccessKey, BusinessSource
 from access.networks import is_network
 from console.admin_base.action_form import ActionForm, action_page
 from console.admin_base.base import ConsoleAdmin, visible_object
-from jobs import curl_export
+from console.admin_base.tabs import Tab, TabbedAdmin
+from jobs.api_reference import dialects
+from jobs.api_reference.contexts import context_of
+from jobs.api_reference.examples.texts import Text, texts
 from jobs.images.signed_urls import base_url
 
 
@@ -79,6 +82,23 @@ class TemporaryKeyForm(ActionForm):
     )
 
 
+REQUESTS = Tab("requests", gettext_lazy("Example requests"))
+
+
+def examples_of(key: AccessKey, base: str, secret: str = "") -> list[tuple[str, list[Text]]]:
+    """A request in each dialect that the key may use, in every language; none for a temporary key."""
+    if key.session_token:
+        return []
+    context = context_of(key.source, key, base)
+    calls = {name: dialects.get(name).reference(context).call for name in dialects.allowed(key.source, key)}
+    return [(name, texts(call, secret)) for name, call in calls.items()]
+
+
+def requests_context(key: AccessKey, base: str) -> dict[str, Any]:
+    """Template context of a tab that has nothing to save."""
+    return {"examples": examples_of(key, base), "show_save": False, "show_delete_link": False}
+
+
 class KeyCreationMixin(ConsoleAdmin):
     """Buttons of a source's page that create keys."""
 
@@ -122,18 +142,14 @@ class KeyCreationMixin(ConsoleAdmin):
         return source
 
 
-class KeyActionsMixin(ConsoleAdmin):
+class KeyActionsMixin(TabbedAdmin):
     """Buttons of a key's page."""
 
     actions_detail = ["new_secret", "revoke"]
     change_form_outer_after_template = "admin/access/key_examples.html"
 
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
-    ) -> HttpResponse:
-        if obj is not None and obj.session_token is None:
-            context["examples"] = curl_export.examples(obj, base_url(request))
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+    def tab_context(self, request: HttpRequest, obj: AccessKey, tab: Tab) -> dict[str, Any]:
+        return requests_context(obj, base_url(request)) if tab == REQUESTS else {}
 
     def has_change_detail_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return request.user.has_perm("access.change_accesskey")
@@ -186,6 +202,6 @@ def show_key(request: HttpRequest, key: AccessKey, secret: str, token: str = "")
         "secret": secret,
         "token": token,
         "bearer_token": "" if key.session_token else opaque_token(key.key_id, secret),
-        "examples": [] if key.session_token else curl_export.examples(key, base_url(request), secret),
+        "examples": examples_of(key, base_url(request), secret),
     }
     return TemplateResponse(request, "admin/access/new_key.html", context)

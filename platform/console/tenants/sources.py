@@ -21,8 +21,8 @@ from console.admin_base.base import ConsoleAdmin, ReadOnly, TenantRestrictions
 from console.admin_base.fields import LabeledInline
 from console.admin_base.tabs import Tab, TabbedAdmin
 
-from .keys import KeyActionsMixin, KeyCreationMixin
-from .labels import LABELS
+from .keys import REQUESTS, KeyActionsMixin, KeyCreationMixin
+from .labels import LABELS, sample_url
 from .limits import QUOTAS, RATE_LIMITS, SIZE_LIMITS, USAGE, KeyLimitsForm, LimitUsageMixin, SourceForm
 from .overview import overview
 from .prompt_modes import PROMPTS
@@ -61,9 +61,12 @@ class KeyInline(TenantRestrictions, LabeledInline):
 OVERVIEW = Tab(
     "overview", _("Overview"), [(_("Source"), {"fields": [("name", "title"), ("enabled", "weight")]})]
 )
+IMAGES = Tab("images", _("Images"), [(_("Images"), {"fields": ["nsfw_policy", "public_pictures"]}), LABELS])
 ACCESS = {"fields": ["dialects", "networks", "keyless_networks", "reachable", "expires_at"]}
 MODELS = {"fields": ["commercial_models_only"]}
-RETENTION = {"fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days"]}
+RETENTION = {
+    "fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days", "keep_trained_models_days"]
+}
 
 
 @admin.register(BusinessSource)
@@ -80,11 +83,7 @@ class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, Stateme
         Tab("rate-limits", _("Rate limits"), [RATE_LIMITS]),
         Tab("size-limits", _("Size limits"), [SIZE_LIMITS]),
         Tab("access", _("Access"), [(_("Access"), ACCESS), (_("Models"), MODELS)]),
-        Tab(
-            "images",
-            _("Images"),
-            [(_("Images"), {"fields": ["nsfw_policy", "public_pictures"]}), LABELS],
-        ),
+        IMAGES,
         Tab(
             "requests",
             _("Requests"),
@@ -97,6 +96,7 @@ class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, Stateme
         Tab("retention", _("Retention"), [(_("Retention"), RETENTION)]),
     )
     readonly_fields = USAGE
+    change_form_outer_after_template = "admin/access/label_sample.html"
     list_display = [
         "name",
         "title",
@@ -113,7 +113,9 @@ class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, Stateme
     actions_detail = ["new_key", "new_temporary_key", "usage", "statement"]
 
     def tab_context(self, request: HttpRequest, obj: BusinessSource, tab: Tab) -> dict[str, Any]:
-        return overview(request, obj) if tab == OVERVIEW else {}
+        if tab == OVERVIEW:
+            return overview(request, obj)
+        return {"label_sample": sample_url(obj)} if tab == IMAGES else {}
 
     @admin.action(description=_("Create an access key for the selected sources"), permissions=["issue"])
     def create_key(self, request: HttpRequest, sources: QuerySet[BusinessSource]) -> TemplateResponse:
@@ -130,6 +132,15 @@ class BusinessSourceAdmin(LimitUsageMixin, KeyCreationMixin, UsageMixin, Stateme
         for source, _purpose, _secret in issued:
             self.log_change(request, source, "callback secret issued")
         return _show_once(request, issued)
+
+
+KEY = [
+    (None, {"fields": [("key_id", "source"), ("note", "enabled"), ("created_at", "last_used_at")]}),
+    QUOTAS,
+    RATE_LIMITS,
+    SIZE_LIMITS,
+    (_("Access"), {"fields": ["manages_models", "allowed_models", "dialects", "networks", "expires_at"]}),
+]
 
 
 @admin.register(AccessKey)
@@ -150,13 +161,7 @@ class AccessKeyAdmin(LimitUsageMixin, KeyActionsMixin):
     list_filter = ["enabled", "manages_models", "source"]
     list_select_related = ["source"]
     search_fields = ["key_id", "note", "source__name"]
-    fieldsets = [
-        (None, {"fields": [("key_id", "source"), ("note", "enabled"), ("created_at", "last_used_at")]}),
-        QUOTAS,
-        RATE_LIMITS,
-        SIZE_LIMITS,
-        (_("Access"), {"fields": ["manages_models", "allowed_models", "dialects", "networks", "expires_at"]}),
-    ]
+    tabs = (Tab("key", _("Key"), KEY), REQUESTS)
     readonly_fields = ("key_id", "source", "created_at", "last_used_at", *USAGE)
     actions = ["rotate"]
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from console.portal.chosen_source import chosen_source, page_context
 from console.roles import SUBMIT_JOBS
 from jobs.admission.trainable_bases import untrainable
+from jobs.models import Training
+from jobs.training.reuse import are_stored, images_of
 from models_registry.models import Kind
 from models_registry.selectors import list_for
+
+from .visibility import visible_training
 
 PRESETS = {
     "subject": {"steps": 800, "rank": 16, "alpha": 16, "learning_rate": 0.0001},
@@ -21,14 +26,60 @@ PRESETS = {
     "quick": {"steps": 200, "rank": 8, "alpha": 8, "learning_rate": 0.0005},
 }
 
+# What the form has in the beginning; fields of the request.
+START: dict[str, Any] = {**PRESETS["subject"], "preset": "subject", "trigger": "", "name": ""}
+COPIED = ("steps", "rank", "alpha", "learning_rate", "class_prompt", "flip", "schedule")
+
 
 def page(request: HttpRequest) -> HttpResponse:
     if not request.user.has_perm(SUBMIT_JOBS):
         raise PermissionDenied
-    source = chosen_source(request)
+    earlier = _earlier(request)
+    source = chosen_source(request) if earlier is None else earlier.job.source
     context = page_context(request, _("New training"), source)
     if source is not None:
         checkpoints = list_for(Kind.CHECKPOINT, source).order_by("-is_default", "name")
         context["bases"] = [file.name for file in checkpoints if not any(untrainable(file))]
-    context |= {"presets": PRESETS, "any_id": uuid.UUID(int=0)}
+        context["has_tagger"] = list_for(Kind.TAGGER, source).exists()
+    context |= {"presets": PRESETS, "any_id": uuid.UUID(int=0), "earlier": earlier}
+    context["values"] = START if earlier is None else _values(earlier)
+    context["reusable"] = len(images_of(earlier)) if earlier is not None and are_stored(earlier) else 0
     return render(request, "admin/trainings/new.html", context)
+
+
+def _earlier(request: HttpRequest) -> Training | None:
+    """The training of ``?from=ID``, whose settings the form takes over. Raises Http404 for one the user may not see."""
+    text = request.GET.get("from", "")
+    if not text:
+        return None
+    try:
+        return visible_training(request, uuid.UUID(text))
+    except ValueError:
+        raise Http404 from None
+
+
+def _values(training: Training) -> dict[str, Any]:
+    request = training.job.generation_request
+    settings = request.training
+    assert settings is not None
+    copied = {name: getattr(settings, name) for name in COPIED}
+    return copied | {
+        "preset": "",
+        "name": _next_name(training.name),
+        "trigger": settings.trigger,
+        "base": settings.base_name,
+        "resolution": request.width,
+        "seed": request.seed,
+        "sample_prompt": request.prompt,
+        "description": training.description,
+        "keep_days": training.keep_days,
+        "tags": bool(settings.tagger),
+    }
+
+
+def _next_name(name: str) -> str:
+    """zorb -> zorb-2 -> zorb-3."""
+    stem, separator, number = name.rpartition("-")
+    if separator and number.isdecimal() and len(number) < 5:
+        return f"{stem}-{int(number) + 1}"
+    return f"{name[:90]}-2"

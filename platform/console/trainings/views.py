@@ -9,22 +9,23 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from access.tenancy import visible_sources
+from console.jobs.explanations import waiting_status
 from console.portal.chosen_source import chosen_source, page_context
 from console.roles import SUBMIT_JOBS, VIEW_COSTS, VIEW_IMAGES
 from jobs.execution import lifecycle
 from jobs.models import OutputKind, Signal, State, Training
+from jobs.scheduling.eta import outlook
 from jobs.training.selectors import is_available, trainings_of
 
 from .loss_chart import LossChart, chart_of
+from .visibility import may_view, visible_training
 
-VIEW_JOBS = "jobs.view_job"
 CHANGE_JOBS = "jobs.change_job"
 NEWEST = 100
 
@@ -45,10 +46,6 @@ class Shown:
         return bool(self.training.job.state == State.RUNNING)
 
 
-def may_view(request: HttpRequest) -> bool:
-    return request.user.has_perm(VIEW_JOBS) and request.user.has_perm("access.view_businesssource")
-
-
 def page(request: HttpRequest) -> HttpResponse:
     if not may_view(request):
         raise PermissionDenied
@@ -62,20 +59,22 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def one(request: HttpRequest, training_id: uuid.UUID) -> HttpResponse:
-    training = _visible(request, training_id)
+    training = visible_training(request, training_id)
     context = page_context(request, training.name, training.job.source) | _context(request, training)
     return render(request, "admin/trainings/training.html", context)
 
 
 def live(request: HttpRequest, training_id: uuid.UUID) -> HttpResponse:
     """The part of the page that changes while the training runs."""
-    return render(request, "admin/trainings/live.html", _context(request, _visible(request, training_id)))
+    return render(
+        request, "admin/trainings/live.html", _context(request, visible_training(request, training_id))
+    )
 
 
 @require_POST
 def act(request: HttpRequest, training_id: uuid.UUID, what: str) -> HttpResponse:
     """Cancel a training, or finish it now with what was trained."""
-    training = _visible(request, training_id)
+    training = visible_training(request, training_id)
     if not request.user.has_perm(CHANGE_JOBS):
         raise PermissionDenied
     job = training.job
@@ -116,24 +115,12 @@ def _context(request: HttpRequest, training: Training) -> dict[str, Any]:
         "settings": job.generation_request.training,
         "samples": list(images),
         "may_change": request.user.has_perm(CHANGE_JOBS),
+        "may_submit": request.user.has_perm(SUBMIT_JOBS),
+        "waiting": waiting_status(job, outlook(job)) if job.state == State.QUEUED else "",
         "may_see_costs": request.user.has_perm(VIEW_COSTS),
         "may_see_model": training.file is not None
         and request.user.has_perm("models_registry.view_modelfile"),
     }
-
-
-def _visible(request: HttpRequest, training_id: uuid.UUID) -> Training:
-    """Raises Http404 for a training of a source that the user may not see, too."""
-    if not may_view(request):
-        raise PermissionDenied
-    sources = visible_sources(request.user)
-    found = Training.objects.select_related("job", "job__source", "job__checkpoint", "file").filter(
-        pk=training_id
-    )
-    training = (found if sources is None else found.filter(job__source__in=sources)).first()
-    if training is None:
-        raise Http404
-    return training
 
 
 def _log(request: HttpRequest, training: Training, what: str) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 from django.utils.translation import gettext_lazy as _
 
-from jobs.api_reference.examples.call import Call, Form, Result, Scheme
+from jobs.api_reference.dialects import Dialect
 from jobs.api_reference.meanings import meaning_of
 from jobs.api_reference.reference import Context, Endpoint, ErrorRow, FieldRow, FieldTable, Link, Reference
 from jobs.api_reference.refusals import INTERNAL, INVALID, TOO_LARGE, UNAUTHORIZED, UNAVAILABLE, refusal_rows
 
+from . import examples
 from .request import extras, interrogate
 from .request.submission import FIELDS
 from .schema.fields import Field
@@ -83,14 +84,7 @@ def reference(context: Context) -> Reference:
             ErrorRow(500, "InternalError", INTERNAL),
             ErrorRow(503, DETAIL, UNAVAILABLE),
         ),
-        call=Call(
-            context.base_url,
-            context.key_id,
-            "/sdapi/v1/txt2img",
-            body,
-            Scheme.BASIC,
-            Result(Form.BASE64, ("images", 0)),
-        ),
+        call=examples.call(context, "txt2img", body),
         links=(Link("OpenAPI", "/docs"),),
     )
 
@@ -109,3 +103,12 @@ def _type(field: Field) -> str:
 
 def _default(field: Field) -> str:
     return "" if field.default in (None, "", [], {}) else json.dumps(field.default)
+
+
+DESCRIPTION = Dialect(
+    reference,
+    examples.repeat,
+    examples.express,
+    examples.read,
+    MODELS,
+)

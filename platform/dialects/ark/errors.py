@@ -45,6 +45,7 @@ FIELDS = {
     "embedding": "prompt",
     "image": "image",  # read by this dialect
     "init_images": "image",
+    "images": "image",
     "num_images": MAX_IMAGES,
     "width": "size",
     "height": "size",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from jobs.api_reference.examples.call import Call, Form, Result, Scheme
+from jobs.api_reference.dialects import Dialect
 from jobs.api_reference.reference import Context, Endpoint, ErrorRow, FieldTable, Reference
 from jobs.api_reference.refusals import (
     FORBIDDEN,
@@ -17,6 +17,7 @@ from jobs.api_reference.refusals import (
 )
 from jobs.api_reference.schema_fields import rows_of
 
+from . import examples
 from .errors import INTERNAL as INTERNAL_CODE
 from .errors import INVALID as INVALID_CODE
 from .errors import NO_MODEL, REFUSED, SENSITIVE
@@ -57,7 +58,14 @@ def reference(context: Context) -> Reference:
             ErrorRow(500, INTERNAL_CODE, INTERNAL),
             ErrorRow(503, INTERNAL_CODE, UNAVAILABLE),
         ),
-        call=Call(
-            context.base_url, context.key_id, PATH, body, Scheme.BEARER, Result(Form.URL, ("data", 0, "url"))
-        ),
+        call=examples.call(context, body),
     )
+
+
+DESCRIPTION = Dialect(
+    reference,
+    examples.repeat,
+    examples.express,
+    examples.read,
+    MODELS,
+)

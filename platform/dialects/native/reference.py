@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from jobs.api_reference.examples.call import TASK, Call, Form, Result, Scheme, Wait
+from jobs.api_reference.dialects import Dialect
 from jobs.api_reference.reference import Context, Endpoint, ErrorRow, FieldTable, Link, Reference
 from jobs.api_reference.refusals import (
     FORBIDDEN,
@@ -17,6 +17,7 @@ from jobs.api_reference.refusals import (
 )
 from jobs.api_reference.schema_fields import rows_of
 
+from . import examples
 from .errors import REFUSED
 from .request.submission import JobRequest
 
@@ -83,14 +84,16 @@ def reference(context: Context) -> Reference:
         endpoints=ENDPOINTS,
         tables=(FieldTable(_("Fields of POST /api/v1/jobs"), rows_of(JobRequest)),),
         errors=ERRORS,
-        call=Call(
-            context.base_url,
-            context.key_id,
-            "/api/v1/jobs",
-            body,
-            Scheme.BEARER,
-            Result(Form.PATH, path=f"/api/v1/jobs/{TASK}/outputs/0"),
-            Wait(("state",), ("queued", "running"), f"/api/v1/jobs/{TASK}", id_at=("id",)),
-        ),
+        call=examples.call(context, body),
         links=(Link("OpenAPI", "/api/v1/docs"), Link("openapi.json", "/api/v1/openapi.json")),
     )
+
+
+DESCRIPTION = Dialect(
+    reference,
+    examples.repeat,
+    examples.express,
+    examples.read,
+    MODELS,
+    expresses_all_jobs=True,
+)

@@ -23,7 +23,7 @@ from .authentication import DIALECT
 from .base import NativeView, json_response
 from .errors import Problem
 from .openapi import operation
-from .request.training import TrainingBody, read_training
+from .request.training import TrainingBody, fingerprint, read_training
 from .response.schemas import QuoteView, quote_view
 from .response.training import TrainingList, TrainingView, training_view
 from .views import BINARY, KEY_HEADER, UNREADABLE
@@ -99,7 +99,7 @@ class Trainings(TrainingRoute):
     )
     def post(self, request: Request) -> Response:
         """Train a LoRA that only this source can use. Returns at once: follow the events of its job, or poll."""
-        replay = find_replay(self.key.source, DIALECT, request._request)
+        replay = find_replay(self.key.source, DIALECT, request._request, fingerprint(request))
         job, is_new = replay.job, False
         if job is None:
             wanted = replace(read_training(self.key, request), idempotency=replay.idempotency)

@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern] = [
     path("jobs/<uuid:job_id>/skip", views.Skip.as_view(), name="skip"),
     path("jobs/<uuid:job_id>/events", views.Events.as_view(), name="events"),
     path("jobs/<uuid:job_id>/outputs/<int:index>", views.OneOutput.as_view(), name="output"),
+    path("jobs/<uuid:job_id>/extras/<int:index>", views.OneExtra.as_view(), name="extra"),
     path(
         "jobs/<uuid:job_id>/outputs/<int:index>/capsule",
         reproductions.OutputCapsule.as_view(),

@@ -198,24 +198,34 @@ class Events(OneJob):
         )
 
 
+IMAGE_FILE = {
+    (200, "image/png"): BINARY,
+    (200, "image/jpeg"): BINARY,
+    (200, "image/webp"): BINARY,
+    (200, "image/avif"): BINARY,
+    304: OpenApiResponse(description="If-None-Match is the ETag."),
+}
+
+
 class OneOutput(OneJob):
     http_method_names = ["get", "head"]
 
-    @operation(
-        "getOutput",
-        {
-            (200, "image/png"): BINARY,
-            (200, "image/jpeg"): BINARY,
-            (200, "image/webp"): BINARY,
-            (200, "image/avif"): BINARY,
-            304: OpenApiResponse(description="If-None-Match is the ETag."),
-        },
-        problems=(404, 410),
-        tags=["jobs"],
-    )
+    @operation("getOutput", IMAGE_FILE, problems=(404, 410), tags=["jobs"])
     def get(self, request: Request, job_id: uuid.UUID, index: int) -> HttpResponseBase:
         """The file of an output. It never changes."""
         output = self.job(job_id).image_outputs.filter(index=index).first()
+        if output is None:
+            raise Problem.not_found()
+        return output_file(output, request)
+
+
+class OneExtra(OneJob):
+    http_method_names = ["get", "head"]
+
+    @operation("getExtra", IMAGE_FILE, problems=(404, 410), tags=["jobs"])
+    def get(self, request: Request, job_id: uuid.UUID, index: int) -> HttpResponseBase:
+        """The file of an extra image. It never changes."""
+        output = self.job(job_id).extra_outputs.filter(index=index).first()
         if output is None:
             raise Problem.not_found()
         return output_file(output, request)
@@ -273,15 +283,29 @@ class Models(NativeView):
 
 
 class Samplers(NativeView):
-    @operation("listSamplers", {200: SamplerList}, tags=["lists"])
+    @operation(
+        "listSamplers",
+        {200: SamplerList},
+        problems=(422,),
+        parameters=parameters(listings.MenuQuery),
+        tags=["lists"],
+    )
     def get(self, request: Request) -> Response:
-        return json_response(listings.samplers())
+        query = read_query(listings.MenuQuery, request)
+        return json_response(listings.samplers(listings.family_of_menu(self.key.source, query)))
 
 
 class Schedulers(NativeView):
-    @operation("listSchedulers", {200: SchedulerList}, tags=["lists"])
+    @operation(
+        "listSchedulers",
+        {200: SchedulerList},
+        problems=(422,),
+        parameters=parameters(listings.MenuQuery),
+        tags=["lists"],
+    )
     def get(self, request: Request) -> Response:
-        return json_response(listings.schedulers())
+        query = read_query(listings.MenuQuery, request)
+        return json_response(listings.schedulers(listings.family_of_menu(self.key.source, query)))
 
 
 class Usage(NativeView):

@@ -7,12 +7,9 @@ class OpenAIConfig(AppConfig):
     verbose_name = "OpenAI Images"
 
     def ready(self) -> None:
-        from jobs import curl_export
-        from jobs.api_reference import reference as api_reference
+        from jobs.api_reference import dialects
 
         from .authentication import DIALECT
-        from .curl import EXAMPLE, curl
-        from .reference import MODELS, reference
+        from .reference import DESCRIPTION
 
-        curl_export.register(DIALECT, curl, EXAMPLE)
-        api_reference.register(DIALECT, reference, MODELS)
+        dialects.register(DIALECT, DESCRIPTION)

@@ -46,6 +46,7 @@ PARAMS = {
     "embeddings": "prompt",
     "init_images": "image",
     "init_images.0": "image",
+    "images": "image",
     "inpaint.mask": "mask",
     "output_quality": "output_compression",
     "cut_out": "background",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from jobs.api_reference.examples.call import Call, Form, Result, Scheme
+from jobs.api_reference.dialects import Dialect
 from jobs.api_reference.reference import Context, Endpoint, ErrorRow, FieldTable, Reference
 from jobs.api_reference.refusals import (
     FORBIDDEN,
@@ -17,6 +17,7 @@ from jobs.api_reference.refusals import (
 )
 from jobs.api_reference.schema_fields import rows_of
 
+from . import examples
 from .request.fields import EditFields, GenerationFields, ImageFields, VariationFields
 
 QUOTA, RATE, FORBIDDEN_CODE = "insufficient_quota", "rate_limit_exceeded", "permission_error"
@@ -80,12 +81,14 @@ def reference(context: Context) -> Reference:
             ErrorRow(500, "server_error", INTERNAL),
             ErrorRow(503, "server_error", UNAVAILABLE),
         ),
-        call=Call(
-            context.base_url,
-            context.key_id,
-            "/v1/images/generations",
-            body,
-            Scheme.BEARER,
-            Result(Form.BASE64, ("data", 0, "b64_json")),
-        ),
+        call=examples.call(context, "generations", body),
     )
+
+
+DESCRIPTION = Dialect(
+    reference,
+    examples.repeat,
+    examples.express,
+    examples.read,
+    MODELS,
+)

@@ -6,15 +6,12 @@ class SmzdmConfig(AppConfig):
     label = "smzdm"
 
     def ready(self) -> None:
-        from jobs import curl_export
-        from jobs.api_reference import reference as api_reference
+        from jobs.api_reference import dialects
         from jobs.outbound.callbacks.policies import register
 
         from .authentication import DIALECT
         from .callbacks import POLICY
-        from .curl import EXAMPLE, curl
-        from .reference import MODELS, reference
+        from .reference import DESCRIPTION
 
         register(DIALECT, POLICY)
-        curl_export.register(DIALECT, curl, EXAMPLE)
-        api_reference.register(DIALECT, reference, MODELS)
+        dialects.register(DIALECT, DESCRIPTION)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from jobs.api_reference.examples.call import Call, Form, Result, Scheme
+from jobs.api_reference.dialects import Dialect
 from jobs.api_reference.reference import Context, Endpoint, ErrorRow, FieldTable, Reference, Text
 from jobs.api_reference.schema_fields import rows_of
 
+from . import examples
 from .errors import Code
 from .request.fields import ChangeBackgroundFields, CutOutFields
 from .request.submission import CHANGE_BACKGROUND
@@ -51,12 +52,14 @@ def reference(context: Context) -> Reference:
             FieldTable("/pictures/rembg_img", rows_of(CutOutFields)),
         ),
         errors=[ErrorRow(200, str(code.value), text) for code, text in MEANINGS.items()],
-        call=Call(
-            context.base_url,
-            context.key_id,
-            "/pictures/rembg_img",
-            body,
-            Scheme.BEARER,
-            Result(Form.URL, ("data", "img")),
-        ),
+        call=examples.call(context, "rembg_img", body),
     )
+
+
+DESCRIPTION = Dialect(
+    reference,
+    examples.repeat,
+    examples.express,
+    examples.read,
+    MODELS,
+)

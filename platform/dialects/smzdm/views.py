@@ -69,7 +69,9 @@ class ChangeBackground(JobView):
     def post(self, request: Request) -> Response:
         body = ChangeBackgroundFields.model_validate(read_object(request._request))
         caller = authenticate_caller(request._request, body.sender)
-        job = self.admitted(request, caller, lambda: change_background(caller, body, request._request))
+        job = self.admitted(
+            request, caller, lambda: change_background(caller, body, signed_urls.base_url(request._request))
+        )
         if body.calls_back:
             return Response(envelope([]))
         return Response(

@@ -7,18 +7,15 @@ class StableDiffusionApiConfig(AppConfig):
     verbose_name = "stablediffusionapi.com"
 
     def ready(self) -> None:
-        from jobs import curl_export
         from jobs.admission import rerun
-        from jobs.api_reference import reference as api_reference
+        from jobs.api_reference import dialects
         from jobs.outbound.callbacks.policies import register
 
         from .authentication import DIALECT
         from .callbacks import POLICY
-        from .curl import EXAMPLE, curl
         from .numeric_ids import new_number
-        from .reference import MODELS, reference
+        from .reference import DESCRIPTION
 
         register(DIALECT, POLICY)
-        curl_export.register(DIALECT, curl, EXAMPLE)
-        api_reference.register(DIALECT, reference, MODELS)
+        dialects.register(DIALECT, DESCRIPTION)
         rerun.register_ids(DIALECT, new_number)

@@ -23,10 +23,16 @@ Task = Literal[
     "magic_mix",
     "depth2img",
     "interior",
+    # Videos, by a workflow template of ComfyUI.
+    "text2video",
+    "img2video",
     # Findings instead of images.
     "nsfw_check",
     "caption",
 ]
+
+
+VIDEO_TASKS = ("text2video", "img2video")
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,10 @@ class Endpoint:
     community: bool = False  # models are named by model_id, and ``meta`` has more fields
     needs_model: bool = False
     one_output: bool = False  # ``output`` is a URL instead of a list
+
+    @property
+    def makes_videos(self) -> bool:
+        return self.task in VIDEO_TASKS
 
     @property
     def edition(self) -> str:
@@ -110,6 +120,18 @@ _ALL = [
         pix2pix="pix2pix",
         magic_mix="magic_mix",
         depth2img="depth2img",
+    ),
+    Endpoint("v3/text2video", "text2video", "v3/fetch"),
+    Endpoint("v5/text2video", "text2video", "v5/fetch"),
+    Endpoint("v4/dreambooth/text2video", "text2video", DREAMBOOTH_FETCH),
+    Endpoint(f"{ENTERPRISE}/text2video", "text2video", f"{ENTERPRISE}/fetch"),
+    *(
+        Endpoint(f"v6/video/{name}", "text2video", "v6/video/fetch")
+        for name in ("text2video", "text2video_ultra")
+    ),
+    *(
+        Endpoint(f"v6/video/{name}", "img2video", "v6/video/fetch")
+        for name in ("img2video", "img2video_ultra")
     ),
 ]
 ENDPOINTS: dict[str, Endpoint] = {endpoint.path: endpoint for endpoint in _ALL}

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from jobs.api_reference.examples.call import CREDENTIALS, TASK, Call, Form, Result, Scheme, Wait
+from jobs.api_reference.dialects import Dialect
 from jobs.api_reference.meanings import meaning_of
 from jobs.api_reference.reference import Context, Endpoint, ErrorRow, FieldRow, FieldTable, Reference
 from jobs.api_reference.refusals import INTERNAL, INVALID, TOO_LARGE, UNAUTHORIZED, UNAVAILABLE, refusal_rows
 
+from . import examples
 from .coercion import Between, Coercion, OneOf
 from .endpoints import ENDPOINTS, Task
+from .request import video_fields
 from .request.editing_fields import EDITING
 from .request.fields import FIELDS, REQUIRED
+from .training.fields import FORMS
 
 TYPES = {
     "text": "string",
@@ -28,6 +31,7 @@ TYPES = {
     "names": "array of string",
     "_walk": "array of string",
     "track_id": "string",
+    "images": "array of string",
 }
 SUMMARIES: dict[Task, str | Promise] = {
     "text2img": _("Generate images of a prompt."),
@@ -46,9 +50,20 @@ SUMMARIES: dict[Task, str | Promise] = {
     "magic_mix": _("Mix an image with a prompt."),
     "depth2img": _("Change an image and keep its depth."),
     "interior": _("Change the furniture of a room."),
+    "text2video": _("Generate a video of a prompt, by a workflow template."),
+    "img2video": _("Generate a video that begins with an image, by a workflow template."),
     "nsfw_check": _("Check an image for NSFW content."),
     "caption": _("Describe an image by tags."),
 }
+TRAININGS: tuple[tuple[str, Promise], ...] = (
+    *((f"v3/{form}", _("Train a LoRA that only this source can use.")) for form in FORMS),
+    ("v3/fine_tune_status/{id}", _("State and log of a training.")),
+    ("v3/finetune_list", _("The trainings of the source, newest first.")),
+    ("v3/cancel_training/{id}", _("Stop a training and keep nothing. The steps that were done are billed.")),
+    ("v3/finetune/delete/{id}", _("Delete the LoRA of a training.")),
+    *((f"sandbox/v3/{form}", _("The same checks, without a training.")) for form in FORMS),
+    ("sandbox/v3/fine_tune_status/{id}", _("States of a training of the sandbox, which pass with the time.")),
+)
 KEY = FieldRow("key", "string", True, meaning=_("<key id>:<secret> of an access key."))
 REFUSED = {
     "queue_full": (429, "error"),
@@ -73,7 +88,6 @@ MODELS = {
 
 def reference(context: Context) -> Reference:
     body = {
-        "key": CREDENTIALS,
         "prompt": "a red circle on a blue background",
         "width": "256",
         "height": "256",
@@ -98,15 +112,7 @@ def reference(context: Context) -> Reference:
             ErrorRow(500, "error", INTERNAL),
             ErrorRow(503, "error", UNAVAILABLE),
         ),
-        call=Call(
-            context.base_url,
-            context.key_id,
-            "/api/v3/text2img",
-            body,
-            Scheme.BODY,
-            Result(Form.URL, ("output", 0)),
-            Wait(("status",), ("processing",), f"/api/v3/fetch/{TASK}", {"key": CREDENTIALS}, id_at=("id",)),
-        ),
+        call=examples.call(context, "v3/text2img", body),
     )
 
 
@@ -116,13 +122,15 @@ def _endpoints() -> Iterator[Endpoint]:
     for path in dict.fromkeys(endpoint.fetch for endpoint in ENDPOINTS.values()):
         yield Endpoint("POST", f"/api/{path}/{{id}}", _("Result of a request that was still processing."))
     yield Endpoint("POST", "/api/v4/dreambooth/model_list", _("Models that the source may use."))
+    for path, summary in TRAININGS:
+        yield Endpoint("POST", f"/api/{path}", summary)
 
 
 def _tables() -> Iterator[FieldTable]:
     required = {name for names in REQUIRED.values() for name in names}
     title = _("Fields of all endpoints. Required fields depend on the endpoint: prompt, images and masks.")
     yield FieldTable(title, [KEY, *(_row(name, coerce) for name, coerce in FIELDS.items())])
-    for task, fields in EDITING.items():
+    for task, fields in (EDITING | video_fields.FIELDS).items():
         if fields:
             paths = [f"/api/{path}" for path, endpoint in ENDPOINTS.items() if endpoint.task == task]
             rows = [
@@ -130,6 +138,9 @@ def _tables() -> Iterator[FieldTable]:
                 for name, coerce in fields.items()
             ]
             yield FieldTable(", ".join(paths), rows)
+    for name, form in FORMS.items():
+        rows = [_row(field, coerce, field in form.needed) for field, coerce in form.fields.items()]
+        yield FieldTable(f"/api/v3/{name}", [KEY, *rows])
 
 
 def _row(name: str, coerce: Coercion, required: bool = False) -> FieldRow:
@@ -145,3 +156,12 @@ def _type(coerce: Coercion) -> str:
     if isinstance(coerce, Between):
         return _type(coerce.coerce)
     return "string" if isinstance(coerce, OneOf) else TYPES.get(getattr(coerce, "__name__", ""), "integer")
+
+
+DESCRIPTION = Dialect(
+    reference,
+    examples.repeat,
+    examples.express,
+    examples.read,
+    MODELS,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from jobs.errors import (
@@ -46,6 +47,9 @@ WIRE_NAMES: dict[str, str] = {
     "tagger": "init_image",
     "magic_mix": "kmin",
     "nsfw": "safety_checker",
+    "video.frames": "num_frames",
+    "video.fps": "fps",
+    "video": "prompt",
     "callback": "webhook",
 }
 QUEUE_TIP = "Wait for your queued requests to finish, or request a larger queue."
@@ -101,6 +105,12 @@ def _with_retry_after(error: WireError, refused: Refused) -> WireError:
         error.more["retry_after"] = refused.retry_after
         error.headers["Retry-After"] = str(refused.retry_after)
     return error
+
+
+def refused_endpoint(path: str, reason: object) -> WireError:
+    """The error of an endpoint that is refused with a reason."""
+    texts = {"path": f"/api/{path}", "reason": reason}
+    return WireError(403, _("%(path)s is not available: %(reason)s.") % texts)
 
 
 def model_not_found(edition: str, name: str) -> WireError:

@@ -12,7 +12,10 @@ FACES = _("it needs face recognition models, whose licenses forbid commercial us
 FASHION = _("it needs a virtual try-on model, which is not supported")
 QWEN = _("Qwen-Image-Edit is not supported; use pix2pix")
 VIEWS = _("it needs a model of several views (Zero123), which is not supported")
-VIDEO = _("no video models are available")
+VIDEO = _(
+    "no video models are available; an operator can add a workflow template for ComfyUI whose output is a video, and a rule"
+)
+VIDEO_TOOLS = _("videos are generated, but not edited")
 SOLIDS = _("no 3D models are available")
 CHAT = _("this server generates images; it has no chat")
 
@@ -38,10 +41,7 @@ TOOLS: dict[str, Promise] = {
     "v5/image_mixer": MIXER,
     "v6/faceswap": FACES,
     "v6/deepfake": FACES,
-    "v3/text2video": VIDEO,
-    "v5/text2video": VIDEO,
-    "v4/dreambooth/text2video": VIDEO,
-    "v6/video": VIDEO,
+    "v6/video": VIDEO_TOOLS,  # what is not an endpoint of its own
     "v3/txt_to_3d": SOLIDS,
     "v3/img_to_3d": SOLIDS,
     "v6/3d": SOLIDS,

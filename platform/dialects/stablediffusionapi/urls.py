@@ -24,6 +24,7 @@ FETCHES = (
     "v6/images",
     "v6/realtime",
     "v6/image_editing",
+    "v6/video",
 )
 RELOADS = ("v3/dreambooth", "v4/dreambooth", "v6/images")
 MODEL_LISTS = ("v3/dreambooth/model_list", "v4/dreambooth/model_list")
@@ -35,9 +36,17 @@ def _route(path: str, view: type[StableDiffusionApiView], rest: str = "", **sett
     return re_path(rf"^{path}{rest}/?$", view.as_view(path=path, **settings))
 
 
+def is_enterprise(path: str) -> bool:
+    return path.startswith(f"{ENTERPRISE}/")
+
+
 # The native API is below /api/v1/ too. These few routes come before it, and all others after it.
 enterprise: list[URLPattern] = [
-    *(_route(path, views.Generation) for path in ENDPOINTS if path.startswith(f"{ENTERPRISE}/")),
+    *(
+        _route(path, views.of_endpoint(endpoint))
+        for path, endpoint in ENDPOINTS.items()
+        if is_enterprise(path)
+    ),
     _route(f"{ENTERPRISE}/fetch", views.Fetch, rest=FETCH_NUMBER),
     *(_route(path, view, **settings) for path, view, settings in management.ENTERPRISE),
     *(_route(path, view, ANYTHING, **settings) for path, view, settings in management.REFUSED_ENTERPRISE),
@@ -47,7 +56,11 @@ enterprise: list[URLPattern] = [
 ]
 urlpatterns: list[URLPattern] = [
     _route("v6/image_editing/caption", Caption),  # before the other endpoints
-    *(_route(path, views.Generation) for path in ENDPOINTS if not path.startswith(f"{ENTERPRISE}/")),
+    *(
+        _route(path, views.of_endpoint(endpoint))
+        for path, endpoint in ENDPOINTS.items()
+        if not is_enterprise(path)
+    ),
     *(_route(f"{folder}/fetch", views.Fetch, rest=FETCH_NUMBER) for folder in FETCHES),
     *(_route(f"{folder}/model_reload", views.ModelReload) for folder in RELOADS),
     *(_route(path, views.Listing, rows=listings.model_rows) for path in MODEL_LISTS),

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from access.models import BusinessSource
 from dialects.waiting import wait_for_end
 from jobs.admission.admit import Replay, find_replay
+from jobs.admission.workflow_routing import makes_videos
 from jobs.errors import Refused
 from jobs.execution.thread_shares import NoFreeThread
 from jobs.models import Job, Lane
@@ -24,10 +25,11 @@ from models_registry.selectors import resolve
 from .authentication import DIALECT
 from .base import StableDiffusionApiView
 from .coercion import Invalid, is_absent, text
-from .endpoints import ENDPOINTS
+from .endpoints import ENDPOINTS, Endpoint
 from .errors import WireError, message_fields
 from .numeric_ids import admit_with_number, job_by_number
-from .refusals import model_not_found, refusal
+from .refusals import model_not_found, refusal, refused_endpoint
+from .refused_tools import VIDEO
 from .request.fields import required
 from .request.submission import read_submission
 from .request.uploads import upload
@@ -69,6 +71,21 @@ class Generation(StableDiffusionApiView):
             raise refusal(refused, self.edition, submission.request.checkpoint) from refused
 
 
+class VideoGeneration(Generation):
+    """Makes a video, where a workflow template of ComfyUI does that; refused before the parameters are read elsewhere."""
+
+    def _admitted(self, replay: Replay) -> Job:
+        purpose = "img2video" if ENDPOINTS[self.path].task == "img2video" else "txt2video"
+        if not makes_videos(DIALECT, self.path, purpose, self.source):
+            raise refused_endpoint(self.path, VIDEO)
+        return super()._admitted(replay)
+
+
+def of_endpoint(endpoint: Endpoint) -> type[Generation]:
+    """View of a generation endpoint."""
+    return VideoGeneration if endpoint.makes_videos else Generation
+
+
 class Fetch(StableDiffusionApiView):
     """Response for a job. Waits for it as long as the generation request does."""
 
@@ -102,7 +119,7 @@ class ModelReload(StableDiffusionApiView):
             raise WireError.invalid({"model_id": [required("model_id")]})
         try:
             name = text(self.given["model_id"])
-            resolve(Kind.CHECKPOINT, name, self.source)
+            resolve(Kind.CHECKPOINT, name, self.source, dialect=DIALECT)
         except Invalid as invalid:
             raise WireError.invalid({"model_id": [f"The model id {invalid.reason}"]}) from None
         except ModelNotFound:

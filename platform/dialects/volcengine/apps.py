@@ -6,15 +6,12 @@ class VolcengineConfig(AppConfig):
     label = "volcengine"
 
     def ready(self) -> None:
-        from jobs import curl_export
-        from jobs.api_reference import reference as api_reference
+        from jobs.api_reference import dialects
         from jobs.sample_renders import style_presets
 
         from .authentication import DIALECT
-        from .curl import EXAMPLE, curl
-        from .reference import reference
+        from .reference import DESCRIPTION
         from .request.preset_preview import preview_submission
 
-        curl_export.register(DIALECT, curl, EXAMPLE)
-        api_reference.register(DIALECT, reference)
+        dialects.register(DIALECT, DESCRIPTION)
         style_presets.register(preview_submission)

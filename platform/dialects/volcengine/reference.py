@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from django.utils.translation import gettext_lazy as _
 
 from gpu_runner.protocol import MAX_SEED
-from jobs.api_reference.examples.call import Call, Form, Result, Scheme
+from jobs.api_reference.dialects import Dialect
 from jobs.api_reference.meanings import meaning_of
 from jobs.api_reference.reference import Context, Endpoint, ErrorRow, FieldRow, FieldTable, Reference
 
+from . import examples
 from .actions import OPERATIONS
 from .errors import GATEWAY, SERVICE
 from .request.watermarks import AIGC_KEYS, CORNERS, MAX_TEXT_LENGTH, MAX_VALUE_LENGTH, OPACITY, TEXTS
@@ -112,17 +113,18 @@ def reference(context: Context) -> Reference:
                 for code, (status, _number, text) in GATEWAY.items()
             ),
         ],
-        call=Call(
-            context.base_url,
-            context.key_id,
-            "/?Action=CVProcess&Version=2022-08-31",
-            body,
-            Scheme.SIGNED,
-            Result(Form.BASE64, ("data", "binary_data_base64", 0)),
-        ),
+        call=examples.call(context, body),
     )
 
 
 def _with_meaning(row: FieldRow) -> FieldRow:
     meaning = row.meaning or meaning_of(row.name)
     return FieldRow(row.name, row.type, row.required, row.default, row.allowed, meaning)
+
+
+DESCRIPTION = Dialect(
+    reference,
+    examples.repeat,
+    examples.express,
+    examples.read,
+)

@@ -28,6 +28,15 @@ WORKFLOW: Names = {
     "guidance_scale": "fluxGuidance",
     "callback": "callbackUrl",
 }
+VIDEO: Names = {
+    "num_inference_steps": "steps",
+    "guidance_scale": "cfgScale",
+    "negative_prompt": "negativePrompt",
+    "video.frames": "frames",
+    "video.fps": "fps",
+    "init_images": "sourceImage",
+    "callback": "callbackUrl",
+}
 TOOLS: Names = {
     "num_inference_steps": "sampleStep",
     "num_images": "imageCount",

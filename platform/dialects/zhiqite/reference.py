@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from jobs.api_reference.examples.call import Call, Form, Result, Scheme, Wait
+from jobs.api_reference.dialects import Dialect
 from jobs.api_reference.reference import Context, Endpoint, ErrorRow, FieldTable, Reference
 from jobs.api_reference.refusals import INTERNAL, INVALID, TOO_LARGE, UNAUTHORIZED, UNAVAILABLE
 from jobs.api_reference.schema_fields import rows_of
 
-from .authentication import KEY_ID, SECRET
+from . import examples
+from .examples import ROOT
 from .request import submission_v3
 from .request.fields_v2 import GenerationV2
 from .request.tools.catalog import TOOLS
-from .response.task_status import QUEUED, RUNNING
+from .training.fields import SubmitTraining
+from .training.submission import OPERATION
+from .training.urls import QUERY
 
-ROOT = "/AIGCImgOpenServ/saas"
-TASK_ID = "example-1"  # ids are chosen by the client
 ENDPOINTS = (
     Endpoint("POST", f"{ROOT}/sd/v2/text2image", _("Generate images of a prompt.")),
     Endpoint("POST", f"{ROOT}/sd/v2/image2image", _("Change an image, or the masked part of it.")),
@@ -31,6 +32,8 @@ ENDPOINTS = (
     Endpoint("POST", f"{ROOT}/sd/v2/queryModelList", _("Checkpoints that the source may use.")),
     Endpoint("POST", f"{ROOT}/sd/v2/queryLoraList", _("LoRAs that the source may use.")),
     *(Endpoint("POST", f"{ROOT}/tool/{name}", _("Tool for an image.")) for name in TOOLS),
+    Endpoint("POST", f"{ROOT}/{OPERATION}", _("Train a LoRA that only this source can use.")),
+    Endpoint("POST", f"{ROOT}/{QUERY}", _("State of a training, and the names of its LoRA.")),
 )
 
 # How a request names a model file, by its kind.
@@ -49,11 +52,12 @@ def reference(context: Context) -> Reference:
         "height": 256,
         "steps": 20,
         "seed": 8,
-        "alwayson_scripts": {"sd_model_checkpoint": context.checkpoint, "id_task": TASK_ID},
+        "alwayson_scripts": {"sd_model_checkpoint": context.checkpoint, "id_task": examples.TASK_ID},
     }
     tables = [FieldTable("v2, inpaint", rows_of(GenerationV2))]
     tables += [FieldTable(name, rows_of(model)) for name, model in submission_v3.BODIES.items()]
     tables += [FieldTable(f"tool/{name}", rows_of(tool)) for name, tool in TOOLS.items()]
+    tables.append(FieldTable(OPERATION, rows_of(SubmitTraining)))
     return Reference(
         title="Zhiqite",
         summary=_("Tasks are submitted with an id that the client chooses, and queried by it."),
@@ -70,20 +74,14 @@ def reference(context: Context) -> Reference:
             ErrorRow(500, "400", INTERNAL),
             ErrorRow(503, "400", UNAVAILABLE),
         ),
-        call=Call(
-            context.base_url,
-            context.key_id,
-            f"{ROOT}/sd/v2/text2image",
-            body,
-            Scheme.HEADERS,
-            Result(Form.URL, ("data", "differentialImageRspList", 0, "image_url")),
-            Wait(
-                ("data", "status"),
-                (str(QUEUED), str(RUNNING)),
-                f"{ROOT}/sd/v2/queryTaskInfo",
-                {"businessTaskId": TASK_ID},
-                starts_with_query=True,
-            ),
-            header_names=(KEY_ID, SECRET),
-        ),
+        call=examples.call(context, "sd/v2/text2image", body),
     )
+
+
+DESCRIPTION = Dialect(
+    reference,
+    examples.repeat,
+    examples.express,
+    examples.read,
+    MODELS,
+)

@@ -9,6 +9,7 @@ from .request.tools.analysis_tools import INTERROGATE
 from .request.tools.unsupported import REFUSED_AREAS
 from .response import task_status
 from .response.listings import LISTS
+from .training import urls as training
 
 GENERATIONS_V2 = {
     "saas/sd/v2/text2image": submission_v2.TEXT,
@@ -35,6 +36,7 @@ urlpatterns: list[URLPattern] = [
     path("saas/tool/<path:code>/queryTask", views.ToolState.as_view()),
     path(f"saas/tool/{INTERROGATE}", views.InterrogateImage.as_view()),
     path("saas/tool/<path:code>", views.SubmitTool.as_view()),
+    *training.urlpatterns,
     re_path(rf"^saas/(?P<area>{'|'.join(REFUSED_AREAS)})/(?P<rest>.*)$", views.RefusedArea.as_view()),
     re_path(r"^[\s\S]*$", NotFound.as_view()),
 ]

@@ -28,7 +28,8 @@ from .request.json_body import Id, Wire, read
 from .request.text_tools import TEXT_TOOLS
 from .request.tools.analysis_tools import INTERROGATE, Interrogate
 from .request.tools.catalog import TOOLS, read_submission
-from .request.tools.unsupported import REFUSED, REFUSED_AREAS
+from .request.tools.unsupported import NO_VIDEO, REFUSED, REFUSED_AREAS
+from .request.tools.video_tools import IMAGE_TO_VIDEO, is_available
 from .response import task_status
 from .response.listings import Checkpoints, Query
 
@@ -68,6 +69,8 @@ class SubmitTool(ZhiqiteView):
             return success(read(TEXT_TOOLS[code], request).response(self.key, code))
         if code not in TOOLS:
             raise WireError("Not Found", status=404)
+        if code == IMAGE_TO_VIDEO and not is_available(self.key.source):
+            raise refused_tool(code, NO_VIDEO)
         self.wire_names = TOOLS[code].wire_names
         job = self.admitted(request, partial(self._submission, request, code))
         return success({"task_id": job.external_id})

@@ -151,13 +151,17 @@ def test_code_of_the_request_is_the_request(playground: Playground) -> None:
     playground.open("As code")
     code = playground.page.locator("#code")
     for language, sign in (
-        ("curl", "<<'END'"),
+        ("curl", "<<END"),
         ("python", "requests.Session"),
         ("javascript", "await fetch("),
     ):
         playground.fill(code_language=language)
         expect(code).to_contain_text(sign)
         expect(code).to_contain_text('"guidance_scale": 4')
+    playground.fill(code_dialect="a1111")
+    expect(code).to_contain_text('"cfg_scale": 4')
+    playground.fill(code_dialect="ark")
+    expect(playground.page.locator("#code-note")).to_contain_text("ark cannot express: sampler")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])

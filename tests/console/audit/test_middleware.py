@@ -10,6 +10,8 @@ from console.audit.middleware import delete_old_entries
 from console.models import AuditEntry
 from jobs.admission.admit import admit
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture
 def trail(ops):

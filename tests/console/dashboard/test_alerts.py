@@ -15,6 +15,8 @@ from jobs.models import Job, Output, Runner, State
 from jobs.models.callback import Callback, CallbackState
 from tests.support.fake_runner import png
 
+pytestmark = pytest.mark.postgres
+
 LIVE = "/admin/dashboard/live/"
 
 

@@ -1,5 +1,6 @@
 """Dashboard: live figures, hourly figures and tenant isolation."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -15,6 +16,8 @@ from jobs.admission.admit import admit
 from jobs.models import Job, Runner, State
 from jobs.scheduling.replaced_processes import BACKGROUND
 from telemetry.models import Mark
+
+pytestmark = pytest.mark.postgres
 
 LIVE = "/admin/dashboard/live/"
 
@@ -60,6 +63,23 @@ def test_hourly_figures_are_the_sums_of_the_jobs(ended):
     assert sum(row.cost for row in HourlyFigures.objects.all()) == Decimal(7)
     assert sum(row.jobs for row in HourlyFigures.objects.all()) == 3
     assert HourlyFigures.objects.filter(hour__lt=now - timedelta(hours=25)).count() == 1
+
+
+def test_charts_have_the_current_hour_before_its_sums_are_made_and_count_it_once(ops, ended):
+    ended(cost=1)
+    ended(State.FAILED, error_code="out_of_memory", cost=2)
+    ended(hours_ago=3, cost=4)
+
+    def shown() -> tuple[int, list[int], Decimal]:
+        context = ops.get(LIVE).context
+        succeeded = json.loads(context["outcomes"])["datasets"][0]["data"]
+        failures = [row["jobs"] for row in context["failures"]]
+        return succeeded[-1] + succeeded[-2], failures, context["costs"][0]["month"]
+
+    assert shown() == (1, [1], Decimal(3))  # as on a fresh installation
+    update_hourly_figures()
+    ended(cost=8)
+    assert shown() == (2, [1], Decimal(15))
 
 
 def test_repeated_updates_count_each_job_once(ended):
@@ -151,4 +171,4 @@ def test_number_of_queries_does_not_depend_on_the_number_of_jobs(ops, ended):
     few = queries()
     for number in range(5):
         ended(State.FAILED, error_code=f"code-{number}")
-    assert queries() == few <= 21
+    assert queries() == few <= 23

@@ -12,7 +12,7 @@ from console.models import Favorite
 from jobs.models import Output, OutputKind
 from models_registry.models import Kind, ModelFile
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 GALLERY = "/admin/gallery/"
 

@@ -16,7 +16,7 @@ from jobs.admission.admit import admit
 from jobs.models import Job, Lane, Runner, State
 from models_registry.models import Family, Kind, ModelFile
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 LIST = "/admin/jobs/job/"
 

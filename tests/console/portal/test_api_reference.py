@@ -14,7 +14,7 @@ from dialects.openai.errors import APIError
 from dialects.volcengine.reference import FIELDS as VOLCENGINE_FIELDS
 from dialects.volcengine.request.submission import STORED_FIELDS
 from gpu_runner.protocol import GenerationRequest
-from jobs.api_reference import reference
+from jobs.api_reference import dialects
 from jobs.api_reference.examples.languages import LANGUAGES
 from jobs.api_reference.reference import Context, Reference
 from jobs.api_reference.refusals import REASONS
@@ -42,11 +42,11 @@ TRANSPORT |= {"X-Request-req-accessKeyId", "X-Request-req-accessKeySecret"}
 def built(dialect: str, **fields) -> Reference:
     key = AccessKey(key_id="ak-1")
     names = {"checkpoint": "shapes", "image_url": f"{BASE}/a.png", "style": "t2i"} | fields
-    return reference.build(dialect, Context(BusinessSource(name="shop"), key, BASE, **names))
+    return dialects.get(dialect).reference(Context(BusinessSource(name="shop"), key, BASE, **names))
 
 
 def test_every_dialect_has_a_reference():
-    assert sorted(reference.dialects()) == sorted(DIALECTS)
+    assert sorted(dialects.names()) == sorted(DIALECTS)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -105,6 +105,7 @@ def test_errors_of_openai_are_those_that_it_sends():
 HOSTILE = 'a"b\'c`$(touch x)${HOME}\\n"""%s'  # a name of a model file
 
 
+@pytest.mark.slow
 def test_names_cannot_leave_their_literal_in_a_shell(tmp_path):
     [curl] = [language for language in LANGUAGES if language.key == "curl"]
     script = "curl() { cat; exit; }\n" + curl.render(built("ark", checkpoint=HOSTILE).call)
@@ -124,3 +125,14 @@ def test_names_cannot_leave_their_literal_in_programs():
     assert HOSTILE in constants
     assert json.dumps(HOSTILE) in texts["javascript"]
     assert json.dumps(HOSTILE).replace("\\", "\\\\") in texts["java"]
+
+
+def test_trainings_of_stablediffusionapi_are_listed_with_their_fields():
+    known = built("stablediffusionapi")
+    paths = {endpoint.path for endpoint in known.endpoints}
+    assert {"/api/v3/lora_fine_tune", "/api/v3/finetune_list", "/api/v3/cancel_training/{id}"} <= paths
+    (table,) = [table for table in known.tables if table.title == "/api/v3/fine_tune_v2"]
+    rows = {row.name: row for row in table.rows}
+    assert rows["images"].required
+    assert rows["images"].type == "array of string"
+    assert (rows["steps_unet"].type, rows["steps_unet"].allowed) == ("integer", "≥ 1, ≤ 2000")

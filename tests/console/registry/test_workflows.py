@@ -21,6 +21,7 @@ def save(ops, template, **fields):
         "name": template.name,
         "enabled": "on",
         "purpose": template.purpose,
+        "output": template.output,
         "graph": json.dumps(template.graph),
         "slots": json.dumps(template.slots),
         "without_slot": "refuse",

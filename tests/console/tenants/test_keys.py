@@ -39,7 +39,8 @@ def test_new_key_is_shown_once_with_an_example_request(ops, page, source):
     assert authenticate(key.key_id, secret, dialect="a1111", address=ADDRESS) == key
     assert (key.note, key.dialects, key.networks) == ("web shop", ["a1111"], ["10.0.0.0/8"])
     assert list(commands_on(response)) == ["a1111"]
-    assert f"KEY_ID={key.key_id}\nSECRET={secret}\n" in commands_on(response)["a1111"]
+    assert f"export SECRET={secret}\n" in commands_on(response)["a1111"]
+    assert f"KEY_ID={key.key_id}\n" in commands_on(response)["a1111"]
     assert "no-store" in response.headers["Cache-Control"]
     for address in ("new-key/", "change/", "usage/"):
         assert secret not in ops.get(f"{page}/{address}").content.decode()
@@ -151,16 +152,20 @@ def test_operator_permits_a_key_to_manage_models(ops, source):
 
 def test_page_of_a_key_shows_a_request_in_each_dialect_of_key_and_source(ops, source, secrets_in):
     key, secret = AccessKey.issue(source, dialects=["a1111", "native", "openai"])
-    page = f"/admin/access/accesskey/{key.pk}/change/"
-    assert list(commands_on(ops.get(page))) == ["a1111", "native", "openai"]
+    page = f"/admin/access/accesskey/{key.pk}/change/?tab=requests"
+    assert list(commands_on(ops.get(page))) == ["native", "a1111", "openai"]
     source.dialects = ["native", "volcengine"]
     source.save()
     response = ops.get(page)
     assert list(commands_on(response)) == ["native"]
-    assert f"KEY_ID={key.key_id}\nSECRET=SECRET\n" in commands_on(response)["native"]
+    assert f"KEY_ID={key.key_id}\n" in commands_on(response)["native"]
+    assert '<pre id="example-native-python"' in response.content.decode()
+    assert 'name="_save"' not in response.content.decode()  # there is nothing to save
     assert secret not in response.content.decode()
 
 
 def test_temporary_key_has_no_example_without_its_token(ops, source):
     key, _secret, _token = AccessKey.issue_temporary(source, timedelta(minutes=5))
-    assert commands_on(ops.get(f"/admin/access/accesskey/{key.pk}/change/")) == {}
+    page = ops.get(f"/admin/access/accesskey/{key.pk}/change/?tab=requests")
+    assert commands_on(page) == {}
+    assert "must send its session token" in page.content.decode()

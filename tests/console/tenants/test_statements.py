@@ -14,6 +14,8 @@ from jobs.admission.admit import admit
 from jobs.execution import lifecycle
 from jobs.models import Runner
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture
 def page(source):

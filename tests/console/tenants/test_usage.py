@@ -10,6 +10,8 @@ from jobs.admission.admit import admit
 from jobs.billing.daily_usage import by_day
 from jobs.models import Job, State
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture
 def add_job(submission):

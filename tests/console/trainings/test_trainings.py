@@ -5,12 +5,14 @@ import uuid
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
-from access.models import BusinessSource
+from access.models import BusinessSource, Membership
 from console.trainings.loss_chart import chart_of
-from jobs.models import Backend, Job, Runner, Signal, State
+from jobs.models import Backend, InputPicture, Job, Runner, Signal, State
 from jobs.training.dataset import DatasetFile
 from jobs.training.submission import TrainingRequest, submit
+from models_registry.models import Family, Kind, ModelFile
 from tests.support.training_jobs import pink_discs
 
 pytestmark = pytest.mark.django_db
@@ -129,3 +131,64 @@ def test_viewer_has_no_form(sign_in, source):
     viewer = sign_in("viewer")
     assert "New training" not in text_of(viewer.get("/admin/trainings/"))
     assert viewer.get("/admin/trainings/new/").status_code == 403
+
+
+def again(client, job):
+    return text_of(client.get(f"/admin/trainings/new/?from={job.pk}"))
+
+
+def test_form_of_a_training_again_has_its_settings_and_reuses_its_images(tenant, source, job, checkpoint):
+    assert f"/admin/trainings/new/?from={job.pk}" in text_of(tenant.get(url(job)))
+    page = again(tenant, job)
+    settings = job.generation_request.training
+    assert 'name="name" required maxlength="100" value="zorb-2"' in page
+    assert f'name="trigger" value="{settings.trigger}"' in page
+    assert f'value="{settings.steps}"' in page
+    assert f'name="images_of" type="checkbox" value="{job.pk}" checked' in page
+    form = {"name": "zorb-2", "base": checkpoint.name, "steps": "20", "images_of": str(job.pk)}
+    sent = tenant.post("/api/v1/trainings", form, headers={"X-Atelier-Source": source.name})
+    assert sent.status_code == 201, sent.content
+    second = Job.objects.get(pk=sent.json()["id"]).generation_request.training
+    assert second.steps == 20
+    assert [(image.image.sha256, image.caption) for image in second.images] == [
+        (image.image.sha256, image.caption) for image in settings.images
+    ]
+
+
+def test_images_that_retention_has_deleted_must_be_chosen_again(tenant, job):
+    InputPicture.objects.all().delete()
+    page = again(tenant, job)
+    assert "no longer stored" in page
+    assert "images_of" not in page
+
+
+def test_training_of_another_tenant_cannot_be_trained_again(sign_in, job, checkpoint):
+    source = BusinessSource.objects.create(name="other")
+    other = sign_in("tenant", source)
+    assert other.get(f"/admin/trainings/new/?from={job.pk}").status_code == 404
+    assert other.get("/admin/trainings/new/?from=nothing").status_code == 404
+    form = {"name": "theirs", "images_of": str(job.pk)}
+    sent = other.post("/api/v1/trainings", form, headers={"X-Atelier-Source": source.name})
+    assert (sent.status_code, sent.json()["field"]) == (422, "images_of")
+    assert Job.objects.count() == 1
+
+
+def test_page_of_a_model_links_to_its_training_for_those_who_see_it(sign_in, source, job):
+    file = ModelFile.objects.create(
+        kind=Kind.LORA, family=Family.SD15, name="zorb", path="loras/shop/zorb.safetensors"
+    )
+    job.training.file = file
+    job.training.save()
+    page = f"/admin/models_registry/modelfile/{file.pk}/change/"
+    link = f'href="/admin/trainings/{job.pk}/"'
+    tenant = sign_in("tenant", source)  # an operator has shared the file with all
+    assert link in text_of(tenant.get(page))
+    Membership.objects.update(source=BusinessSource.objects.create(name="other"))
+    assert link not in text_of(tenant.get(page))
+
+
+def test_waiting_training_says_why_it_waits(tenant, job, settings):
+    settings.TRAINING_IDLE_S = 60.0
+    Runner.objects.update(seen_at=timezone.now(), slots=1)
+    Job.objects.create(source=job.source, dialect="native", state=State.RUNNING, request={})
+    assert "when no image is being drawn" in text_of(tenant.get(url(job)))

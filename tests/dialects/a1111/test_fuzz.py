@@ -11,7 +11,7 @@ from dialects.a1111.request.infotext_overrides import KNOWN_LABELS
 from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG
 from jobs.images.infotext.parser import parse_infotext, with_implied_values
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

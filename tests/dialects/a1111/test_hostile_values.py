@@ -16,7 +16,7 @@ from models_registry.models import Family, Kind, ModelFile
 from tests.dialects.a1111.conftest import solid_png
 from tests.support.hostile_values import ADETAILER_UNIT, FUZZ, bodies, encoded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 RED = base64.b64encode(solid_png(64, 64, (255, 0, 0))).decode()
 UNIT = {

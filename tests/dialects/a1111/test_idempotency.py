@@ -2,7 +2,7 @@ import pytest
 
 from jobs.models import Job
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 KEY = {"Idempotency-Key": "order-4711"}
 

@@ -12,7 +12,7 @@ from models_registry.models import Kind
 from tests.dialects.ark.conftest import PATH
 from tests.support.hostile_values import FUZZ, bodies, encoded
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 
 TEXT = {
     "model": "shapes",

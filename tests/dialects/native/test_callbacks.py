@@ -7,6 +7,8 @@ import pytest
 from tests.support.receiving_server import work as call_back
 from tests.support.web_server import WebServer, answer
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture
 def receiver(source):

@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
-from jobs import curl_export
 from jobs.models import Job
+from tests.support.job_curl import commands
 
 pytestmark = pytest.mark.slow
 
 
 def body(job: Job) -> dict[str, Any]:
-    (curl,) = curl_export.commands(job, "http://here")
+    (curl,) = commands(job, "http://here")
     head, text = curl.command.split("<<END\n")
-    assert "http://here/api/v1/jobs" in head
+    assert curl.path == "/api/v1/jobs"
     assert '"Authorization: Bearer $KEY_ID:$SECRET"' in head
-    sent: dict[str, Any] = json.loads(text.removesuffix("\nEND"))
+    sent: dict[str, Any] = json.loads(text.strip().removesuffix("\nEND"))
     return sent
 
 

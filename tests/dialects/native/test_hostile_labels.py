@@ -17,7 +17,7 @@ from tests.dialects.native.conftest import PREFIX
 from tests.support.c2pa_authority import sign_manifests
 from tests.support.hostile_values import FUZZ, TEXTS, bodies, encoded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 FORMATS = ["png", "jpeg", "webp"]
 OBJECT = {"Label": "1", "ContentProducer": "p", "ProduceID": "x-0"}

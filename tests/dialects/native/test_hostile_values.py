@@ -9,17 +9,23 @@ from hypothesis import given
 from PIL import Image
 
 from dialects.native.request.submission import JobRequest
+from dialects.native.request.training import TrainingBody
 from jobs.billing.ledger_check import inconsistencies
-from jobs.models import Job, State, Transition
+from jobs.models import Backend, Job, Runner, State, Transition
 from models_registry.models import Family, Kind, ModelFile
 from tests.dialects.native.conftest import PREFIX
 from tests.support.hostile_values import FUZZ, bodies, encoded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
-FILE = io.BytesIO()
-Image.new("RGB", (64, 64), "red").save(FILE, "PNG")
-RED = "data:image/png;base64," + base64.b64encode(FILE.getvalue()).decode()
+
+def data_uri(color: str) -> str:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), color).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+RED, BLUE = data_uri("red"), data_uri("blue")
 GENERATION = {
     "prompt": "a red circle",
     "negative_prompt": "a dog",
@@ -87,6 +93,22 @@ ANALYSIS = {
     "init_images": [RED],
     "analysis": {"find": "tags", "model": "wd", "threshold": 0.5, "character_threshold": 0.5},
 }
+TRAINING = {
+    "name": "zorb",
+    "images": [{"image": RED, "caption": "a"}, {"image": BLUE}],
+    "resolution": 128,
+    "steps": 3,
+    "trigger": "zorb",
+    "sample_prompt": "a zorb",
+    "captions": "tags",
+    "tagger": "wd",
+    "tag_threshold": 0.5,
+    "class_prompt": "a disc",
+    "learning_rate": 1e-4,
+    "keep_days": 7,
+    "clip_skip": 2,
+    "seed": 1,
+}
 BODIES = {
     "jobs": GENERATION,
     "jobs#image": FROM_IMAGE,
@@ -94,14 +116,18 @@ BODIES = {
     "jobs#analysis": ANALYSIS,
     "quote": GENERATION,
     "quote#image": FROM_IMAGE,
+    "trainings": TRAINING,
+    "trainings/quote": TRAINING,
 }
 FIELDS = {route: [*JobRequest.model_fields] for route in ("jobs", "jobs#image", "quote")}
+FIELDS |= {route: [*TrainingBody.model_fields] for route in ("trainings", "trainings/quote")}
 
 
 @pytest.fixture
 def caller_with_room(alice, source, face_models):
     source.max_queued_jobs = 1_000_000
     source.save()
+    Runner.objects.create(name="trainer", url="http://127.0.0.1:1", backend=Backend.TRAINING)
     for kind, name in ((Kind.LORA, "night"), (Kind.CONTROLNET, "canny"), (Kind.TAGGER, "wd")):
         fields = {"family": Family.SD15, "path": f"{kind}/{name}.safetensors", "sha256": kind[0] * 64}
         ModelFile.objects.create(kind=kind, name=name, **fields)

@@ -8,6 +8,8 @@ from models_registry.models import Family, Kind, ModelFile
 from tests.dialects.native.conftest import Caller
 from tests.support.fake_runner import fails_with_oom, generates_detected_nsfw
 
+pytestmark = pytest.mark.postgres
+
 
 def test_submitted_job_is_queued_with_its_position(alice, runner):
     response = alice.post("jobs", {"prompt": "a red circle", "width": 64, "height": 64, "lane": "bulk"})

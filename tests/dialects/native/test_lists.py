@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jobs.models import Job, State
 from models_registry.models import Family, Kind, ModelFile
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -135,3 +135,21 @@ def test_models_are_filtered(alice, query, count):
 def test_samplers_and_schedulers(alice):
     assert "Euler a" in [item["name"] for item in alice.get("samplers").json()["items"]]
     assert "Karras" in [item["name"] for item in alice.get("schedulers").json()["items"]]
+
+
+def test_menus_of_a_checkpoint_have_what_its_family_takes(alice):
+    flux = {"kind": Kind.CHECKPOINT, "family": Family.FLUX1, "path": "checkpoints/flux.safetensors"}
+    ModelFile.objects.create(name="flux", **flux)
+    of_all, of_flux = (
+        {
+            path: [item["name"] for item in alice.get(path, query).json()["items"]]
+            for path in ("samplers", "schedulers")
+        }
+        for query in ({}, {"checkpoint": "flux"})
+    )
+    assert {"DDIM", "Restart"} & set(of_all["samplers"])
+    assert not {"DDIM", "Restart"} & set(of_flux["samplers"])
+    assert {"Euler", "DPM++ 2M"} <= set(of_flux["samplers"])
+    assert set(of_flux["schedulers"]) == {"Automatic", "SGM Uniform", "Simple", "Normal", "Beta", "Karras"}
+    assert alice.get("samplers", {"checkpoint": "none"}).status_code == 422
+    assert alice.get("samplers", {"checkpoint": "a\0"}).status_code == 422

@@ -11,7 +11,7 @@ from models_registry.models import ModelFile
 from tests.support.model_files_server import demo_file, work
 from tests.support.web_server import WebServer, answer
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 NIGHT = {"name": "midnight", "kind": "lora"}
 

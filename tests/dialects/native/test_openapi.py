@@ -11,7 +11,7 @@ from schemathesis.specs.openapi import checks as response_checks
 
 from access.models import AccessKey
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,15 @@ import zipfile
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import encode_multipart
 
 from access.models import Posting
 from jobs.admission.rerun import retry
 from jobs.models import Backend, InputPicture, Job, Lane, Runner, Training
 from models_registry.models import Family, Kind, ModelFile
 from tests.support.training_jobs import pink_discs
+
+pytestmark = pytest.mark.postgres
 
 FILES = pink_discs(3, side=64)
 URIS = [{"image": base64.b64encode(data).decode(), "caption": "a disc"} for data in FILES]
@@ -185,3 +188,48 @@ def test_cancelled_training_can_be_retried_with_its_images_and_name(alice):
     again = retry(job)
     assert again.training.name == "zorb"
     assert (again.backend, again.request["training"]) == (job.backend, job.request["training"])
+
+
+def test_form_with_an_idempotency_key_may_be_larger_than_other_bodies(alice, settings):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 512  # the default is below that of a data set, too
+
+    def send(**changes):
+        noise = pink_discs(3, side=96)
+        files = [SimpleUploadedFile(f"{n}.png", data, "image/png") for n, data in enumerate(noise)]
+        form = {"name": "zorb", "resolution": "128", "steps": "10", "images": files, **changes}
+        boundary = f"boundary-{Job.objects.count()}"
+        content = encode_multipart(boundary, form)
+        assert len(content) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        content_type = f"multipart/form-data; boundary={boundary}"
+        return alice.client.post(
+            "/api/v1/trainings", content, content_type=content_type, headers={"Idempotency-Key": "once"}
+        )
+
+    first, second = send(), send()
+    assert (first.status_code, second.status_code) == (201, 200), second.content
+    assert first.json()["id"] == second.json()["id"]
+    assert len(Job.objects.get().generation_request.training.images) == 3
+    assert send(steps="11").json()["code"] == "idempotency_conflict"
+    assert send(images=[SimpleUploadedFile("other.png", pink_discs(3, side=99)[2])] * 2).status_code == 409
+
+
+def test_images_without_a_caption_get_tags_if_there_is_a_tagger(alice):
+    assert refused(alice, captions="tags")["field"] == "captions"
+    assert refused(alice, captions="tags", tagger="nowhere")["field"] == "tagger"
+    assert "captions=tags" in refused(alice, tagger="wd")["errors"][0]["msg"]
+    ModelFile.objects.create(
+        kind=Kind.TAGGER, name="wd", path="taggers/wd.onnx", sha256="ab" * 32, is_default=True
+    )
+    response = alice.post(ROUTE, body(captions="tags", tag_threshold=0.5))
+    assert response.status_code == 201, response.content
+    job = Job.objects.get()
+    assert (job.generation_request.training.tagger, job.generation_request.training.tag_threshold) == (
+        "wd",
+        0.5,
+    )
+    assert job.files["tagger:wd"]["path"] == "taggers/wd.onnx"
+
+
+def test_text_encoders_of_transformers_are_not_trained(alice, checkpoint):
+    ModelFile.objects.filter(pk=checkpoint.pk).update(family=Family.SD3)
+    assert refused(alice, text_encoder_learning_rate=1e-5)["field"] == "text_encoder_learning_rate"

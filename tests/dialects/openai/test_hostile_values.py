@@ -14,7 +14,7 @@ from tests.dialects.openai.conftest import mask_file
 from tests.support.fake_runner import png
 from tests.support.hostile_values import FUZZ, TEXTS, bodies, encoded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 
 def data_uri(data: bytes) -> str:

@@ -5,6 +5,8 @@ import pytest
 from access.models import AccessKey
 from models_registry.models import Family, Kind, ModelFile
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture
 def others(checkpoint, other_source):

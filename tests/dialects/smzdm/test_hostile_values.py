@@ -12,7 +12,7 @@ from models_registry.models import Kind
 from tests.dialects.smzdm.conftest import register
 from tests.support.hostile_values import FUZZ, bodies, encoded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 BODY = {
     "from": "shop",

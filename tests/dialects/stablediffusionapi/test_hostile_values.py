@@ -8,13 +8,14 @@ from hypothesis import given
 from dialects.stablediffusionapi.endpoints import ENDPOINTS
 from dialects.stablediffusionapi.request.editing_fields import EDITING
 from dialects.stablediffusionapi.request.fields import FIELDS as ALL_FIELDS
+from dialects.stablediffusionapi.training.fields import FORMS
 from jobs.billing.ledger_check import inconsistencies
-from jobs.models import Job, State, Transition
+from jobs.models import Backend, Job, Runner, State, Transition
 from models_registry.models import Kind
 from tests.dialects.stablediffusionapi.conftest import data_uri, png
 from tests.support.hostile_values import FUZZ, bodies, encoded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 RED = data_uri(png())
 GENERATION = {
@@ -38,6 +39,14 @@ CONTROL = {
     "auto_hint": "yes",
     "guess_mode": "no",
 }
+TRAINING = {
+    "instance_prompt": "zorb",
+    "class_prompt": "a disc",
+    "images": [RED, data_uri(png(color="blue"))],
+    "max_train_steps": "3",
+    "training_type": "null",
+    "seed": "0",
+}
 BODIES = {
     "v3/text2img": GENERATION,
     "v3/img2img": {**GENERATION, "init_image": RED, "strength": 0.5},
@@ -58,10 +67,14 @@ BODIES = {
     "v3/delete_image": {"request_id": 7, "type": "image"},
     "v3/fetch": {"request_id": "1"},
     "v3/base64_crop": {"image": RED, "crop": "yes"},
+    **{f"v3/{form}": TRAINING | {"base_model_id": "shapes", "steps_unet": "3"} for form in FORMS},
+    "v3/fine_tune_status": {"training_id": "a"},
+    "v3/finetune_list": {},
     "v3/dreambooth/model_reload": {"model_id": "shapes"},
 }
 WITHOUT_JOB = ("fetch", "base64_crop", "check_nsfw_cp", "delete_image")
 FIELDS = {path: [*ALL_FIELDS] for path in BODIES if path.split("/")[-1] not in WITHOUT_JOB}
+FIELDS |= {f"v3/{name}": [*form.fields] for name, form in FORMS.items()}
 for _path, _endpoint in ENDPOINTS.items():
     if _path in FIELDS:
         FIELDS[_path] += EDITING.get(_endpoint.task, ())
@@ -75,6 +88,7 @@ def caller_with_room(alice, source, model):
     model(Kind.MATTING, "u2netp")
     model(Kind.NSFW, "open_nsfw")
     model(Kind.CHECKPOINT, "instruct", instruct=True)
+    Runner.objects.create(name="trainer", url="http://127.0.0.1:1", backend=Backend.TRAINING)
     source.nsfw_words = ["nude"]
     source.save()
     return alice
@@ -113,7 +127,8 @@ def test_every_field_accepts_or_refuses_any_value(caller_with_room, path) -> Non
         before = Job.objects.count()
         response = send(caller_with_room, path, encoded(keyed(caller_with_room, body)))
         check(response)
-        accepted = "id" in response.json() and response.json()["status"] != "error" and path != "v3/fetch"
+        is_started = bool({"id", "training_id"} & response.json().keys())
+        accepted = is_started and response.json()["status"] != "error" and path != "v3/fetch"
         assert Job.objects.count() == before + accepted
 
     any_body()

@@ -10,8 +10,9 @@ from gpu_runner.protocol.request_parts.backgrounds import AlphaMatting, CutOut
 from gpu_runner.protocol.request_parts.passes import MagicMix
 from jobs.images.storage import read_input
 from jobs.models import Job
-from models_registry.models import Kind
+from models_registry.models import Kind, WorkflowRule
 from tests.dialects.stablediffusionapi.conftest import data_uri, png
+from tests.support.comfyui_rows import edit_template
 from tests.support.web_server import answer
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
@@ -257,6 +258,13 @@ def test_pix2pix_without_such_a_checkpoint_is_refused_by_name(alice, red):
     assert message == {
         "model_id": ["pix2pix needs an InstructPix2Pix checkpoint, and the registry has none."]
     }
+
+
+def test_pix2pix_without_such_a_checkpoint_goes_to_the_template_of_a_rule(alice, red):
+    rule = WorkflowRule.objects.create(template=edit_template(1), purpose="edit")
+    request = submitted(alice, "v5/pix2pix", prompt="make it blue", init_image=red)
+    assert (len(request.images), request.checkpoint) == (1, "")
+    assert Job.objects.get().workflow == rule.template
 
 
 def test_pix2pix_with_another_checkpoint_is_refused_by_name(alice, red, instruct):

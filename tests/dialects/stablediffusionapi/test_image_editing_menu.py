@@ -41,7 +41,7 @@ def test_no_path_of_the_menu_is_unknown(alice, settings, path, real_status):
     answer = response.json()
     assert "Endpoint not found" not in str(answer)
     assert isinstance(answer, list) or answer["status"] in ("success", "processing", "error")
-    if "/fetch" not in path or path.startswith(("v6/faceswap", "v6/video", "v6/3d")):
+    if "/fetch" not in path or path.startswith(("v6/faceswap", "v6/3d")):
         assert response.status_code != 404
 
 

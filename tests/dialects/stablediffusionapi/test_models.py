@@ -4,7 +4,7 @@ import pytest
 
 from models_registry.models import Kind
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db]
+pytestmark = [pytest.mark.slow, pytest.mark.django_db, pytest.mark.postgres]
 
 V4 = "v4/dreambooth"
 

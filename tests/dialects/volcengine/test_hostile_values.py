@@ -12,7 +12,7 @@ from tests.dialects.volcengine.conftest import STYLE, png
 from tests.dialects.volcengine.conftest import encoded as base64_of
 from tests.support.hostile_values import FUZZ, bodies, encoded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 STATUSES = (200, 400, 401, 404, 413, 429, 504)
 GENERATION = {

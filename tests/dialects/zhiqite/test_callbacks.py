@@ -9,7 +9,7 @@ from tests.dialects.zhiqite.conftest import generation_body
 from tests.support.receiving_server import NO, WAITS, YES, wait_for_the_next
 from tests.support.receiving_server import work as call_back
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from dialects.zhiqite.request.text_tools import TEXT_TOOLS
 from dialects.zhiqite.request.tools.catalog import TOOLS
 from tests.dialects.zhiqite.conftest import generation_body
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

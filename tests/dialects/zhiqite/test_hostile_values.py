@@ -9,13 +9,14 @@ from dialects.zhiqite.request.fields_v2 import GenerationV2
 from dialects.zhiqite.request.fields_v3 import Image2ImageV3, Text2ImageV3
 from dialects.zhiqite.request.text_tools import TEXT_TOOLS
 from dialects.zhiqite.request.tools.catalog import TOOLS
+from dialects.zhiqite.training.fields import SubmitTraining
 from jobs.billing.ledger_check import inconsistencies
-from jobs.models import Job, State, Transition
+from jobs.models import Backend, Job, Runner, State, Transition
 from models_registry.models import Kind
 from tests.dialects.zhiqite.conftest import PREFIX, generation_body
 from tests.support.hostile_values import ADETAILER_UNIT, FUZZ, bodies, encoded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 UNIT = {
     "image_link": "",
@@ -63,6 +64,7 @@ TOOL = {
 }
 TEXT = {"businessTaskId": "a", "sourcePrompt": "一只猫", "text": "一只猫", "targetLanguage": "en"}
 QUERY = {"businessTaskId": "a"}
+TRAINING = {"taskId": "a", "fileUrlList": [""] * 10, "maxEpochs": 10, "unetLr": "1e-4", "networkDim": 4}
 BODIES = {
     "sd/v2/text2image": generation_body(SCRIPTS, enable_hr=True, hr_scale=1.5, seed=1),
     "sd/v2/image2image": generation_body(SCRIPTS, denoising_strength=0.5, mask_blur=4),
@@ -75,12 +77,15 @@ BODIES = {
     "tool/erase/queryTask": QUERY,
     "sd/v2/queryTaskInfo": QUERY,
     "sd/queryTaskInfo": QUERY,
+    "modelTraining/submitTraining/Job": TRAINING,
+    "modelTraining/queryTraining/Job": {"taskId": "a"},
 }
 FIELDS = {
     "sd/v2/text2image": [*GenerationV2.model_fields],
     "sd/v2/image2image": [*GenerationV2.model_fields],
     "sd/v3/text2Image": [*Text2ImageV3.model_fields],
     "sd/v3/image2Image": [*Image2ImageV3.model_fields],
+    "modelTraining/submitTraining/Job": [*SubmitTraining.model_fields],
     **{f"tool/{code}": [*model.model_fields] for code, model in (TOOLS | TEXT_TOOLS).items()},
 }
 MODELS = [
@@ -96,6 +101,7 @@ def caller_with_room(alice, source, register, face_models, text_model):
     source.max_queued_jobs = 1_000_000
     source.save()
     register(Kind.CONTROLNET, "controlnet/canny.safetensors")
+    Runner.objects.create(name="trainer", url="http://127.0.0.1:1", backend=Backend.TRAINING)
     for kind, path in MODELS:
         register(kind, path)
     return alice
@@ -104,7 +110,14 @@ def caller_with_room(alice, source, register, face_models, text_model):
 def with_images(body, url: str):
     """The body with this URL as every image."""
     if isinstance(body, dict):
-        return {name: url if name in IMAGES else with_images(part, url) for name, part in body.items()}
+        return {
+            name: [url] * len(part)
+            if name == "fileUrlList"
+            else url
+            if name in IMAGES
+            else with_images(part, url)
+            for name, part in body.items()
+        }
     return [with_images(part, url) for part in body] if isinstance(body, list) else body
 
 

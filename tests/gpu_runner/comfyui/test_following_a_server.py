@@ -80,8 +80,8 @@ def test_change_waits_while_prompts_are_queued_but_not_for_ever(poller, double, 
 
 
 def test_server_that_describes_its_nodes_for_longer_than_other_answers_take_works(double, monkeypatch):
-    monkeypatch.setattr(client_module, "TIMEOUT_S", 0.5)
-    double.before_response = lambda path: time.sleep(1.5) if path == "/object_info" else None
+    monkeypatch.setattr(client_module, "TIMEOUT_S", 2.0)
+    double.before_response = lambda path: time.sleep(2.5) if path == "/object_info" else None
     slow = InventoryPoller(ComfyClient(double.url))
     slow.look()
     assert (slow.problem, times_described(double)) == ("", 1)

@@ -208,4 +208,8 @@ def test_output_that_is_no_image_is_not_called_the_clients(generate, make_reques
 
     double.save_output = save_video
     failed = failure(generate(make_request()))
-    assert (failed.code, failed.message) == ("bad_request", "the workflow saved .webm, which is not an image")
+    assert failed.code == "bad_request"
+    assert (
+        failed.message
+        == "the workflow saved a file of an unknown type, which is neither an image nor a video"
+    )

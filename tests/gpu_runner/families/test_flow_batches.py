@@ -7,6 +7,7 @@ from gpu_runner.networks.operations import Denoise
 from tests.support.flow_models import WRITERS
 
 TOLERANCE = 1e-5
+pytestmark = pytest.mark.slow
 STRANGERS = (
     {"prompt": "a red circle", "guidance_scale": 4.5, "seed": 1},
     {"prompt": "a blue square on a green table", "guidance_scale": 1.0, "seed": 2, "num_inference_steps": 5},

@@ -11,7 +11,7 @@ from gpu_runner.models.store import ModelStore
 from gpu_runner.models.variant import LoraFile, Variant
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
-from tests.support.flow_models import write_sd3
+from tests.support.flow_models import write_flux1, write_flux2, write_sd3
 from tests.support.transformer_files import tiny
 
 
@@ -36,18 +36,27 @@ def matrices(state):
     }
 
 
+@pytest.mark.parametrize(
+    ("family", "write"),
+    [
+        ("sd3", write_sd3),
+        ("flux1", lambda root: write_flux1(root)[0]),
+        ("flux2", lambda root: write_flux2(root)[0]),
+    ],
+    ids=["sd3", "flux1", "flux2"],
+)
 @pytest.mark.parametrize("layout", ["original", "diffusers"])
-def test_weights_are_those_of_the_changed_file(tmp_path, layout):
+def test_weights_are_those_of_the_changed_file(tmp_path, layout, family, write):
     """Fused projections and swapped halves: the change in the file's names, converted, is the change of the weights."""
-    state = tiny("sd3").state_dict()
-    file_state = state if layout == "diffusers" else original_layout("sd3", state)
+    state = tiny(family).state_dict()
+    file_state = state if layout == "diffusers" else original_layout(family, state)
     prefix = "transformer." if layout == "diffusers" else "diffusion_model."
     lora, changes = lora_file(tmp_path, "lora", matrices(file_state), prefix)
     store = ModelStore(tmp_path, "cpu", torch.float32, 2**30)
-    checkpoint = write_sd3(tmp_path)
+    checkpoint = write(tmp_path)
     changed = store.get(checkpoint, Variant(loras=(LoraFile(lora, 0.5, 0.0),)))
     merged = changed.unet.state_dict()
-    after = merged if layout == "diffusers" else original_layout("sd3", merged)
+    after = merged if layout == "diffusers" else original_layout(family, merged)
     for module, change in changes.items():
         expected = file_state[f"{module}.weight"] + 0.5 * change
         assert torch.allclose(after[f"{module}.weight"], expected, atol=1e-5), module
@@ -64,3 +73,34 @@ def test_a_lora_of_another_family_or_size_is_refused(tmp_path):
     large, _ = lora_file(tmp_path, "large", wider, "diffusion_model.")
     with pytest.raises(ModelUnavailable, match="does not fit"):
         store.get(checkpoint, Variant(loras=(LoraFile(large, 1.0, 1.0),)))
+
+
+def test_kohya_s_lora_of_flux_changes_the_transformer_and_clip(tmp_path):
+    """Names with underscores, and the text encoder inside the checkpoint."""
+    checkpoint = write_flux1(tmp_path)[0]
+    modules = {
+        "unet_double_blocks_0_img_attn_qkv": (96, 32),
+        "te1_text_model_encoder_layers_0_mlp_fc1": (0, 0),
+    }
+    store = ModelStore(tmp_path, "cpu", torch.float32, 2**30)
+    base = store.get(checkpoint)
+    clip = next(
+        tensor
+        for name, tensor in base.text_encoder.state_dict().items()
+        if name.endswith("layers.0.mlp.fc1.weight")
+    )
+    modules["te1_text_model_encoder_layers_0_mlp_fc1"] = tuple(clip.shape)
+    lora, changes = lora_file(tmp_path, "kohya", modules, "lora_")
+    changed = store.get(checkpoint, Variant(loras=(LoraFile(lora, 1.0, 0.5),)))
+    queries = (
+        changed.unet.transformer_blocks[0].attn.to_q.weight - base.unet.transformer_blocks[0].attn.to_q.weight
+    )
+    assert torch.allclose(queries, changes["unet_double_blocks_0_img_attn_qkv"][:32], atol=1e-5)
+    after = next(
+        tensor
+        for name, tensor in changed.text_encoder.state_dict().items()
+        if name.endswith("layers.0.mlp.fc1.weight")
+    )
+    assert torch.allclose(after - clip, 0.5 * changes["te1_text_model_encoder_layers_0_mlp_fc1"], atol=1e-5)
+    assert changed.text_encoder_2 is base.text_encoder_2
+    assert changed.text_key != base.text_key

@@ -52,6 +52,7 @@ def test_a_variation_seed_and_its_strength_change_the_image(checkpoints, draw_la
     assert 0 < (near - plain).abs().mean() < (far - plain).abs().mean()
 
 
+@pytest.mark.slow
 def test_the_engine_sends_previews_and_an_image(tmp_path):
     studio = Studio(tmp_path, write_sd3(tmp_path))
     drawing = studio.begin(prompt="a red circle", width=64, height=64, num_inference_steps=3, preview_every=1)
@@ -61,3 +62,21 @@ def test_the_engine_sends_previews_and_an_image(tmp_path):
     with pytest.raises(AssertionError, match="does not support sampler DDIM: Euler"):
         refused.images()
     studio.close()
+
+
+@pytest.mark.parametrize("family", ["flux1", "chroma", "flux2", "qwen_image"])
+def test_images_are_drawn_from_separate_and_joint_files(checkpoints, draw_latents, request_of, family):
+    """A latent of noise is decoded to the size of the image, previews are small, and a part is redrawn alone."""
+    checkpoint = checkpoints[family]
+    original = vae.encode(checkpoint, [Canvas(PICTURE).pixels])[0]
+    assert vae.decode(checkpoint, [original])[0].shape == (3, 64, 64)
+    again = vae.encode(checkpoint, [vae.decode(checkpoint, [original])[0]])[0]
+    assert again.shape == original.shape == checkpoint.facts.latents.shape(64, 64)
+    assert vae.Projection(checkpoint).to_rgb(original).shape[0] == 3
+    mask = Image.new("L", (64, 64), 0)
+    mask.paste(255, (0, 0, 32, 64))
+    request = request_of(strength=0.9, guidance_scale=1.0, **INIT)
+    latent = draw_latents(checkpoint, [request], canvas=Canvas(PICTURE, mask))[0]
+    half = latent.shape[-1] // 2
+    assert torch.allclose(latent[:, :, half:], original[:, :, half:], atol=1e-5)
+    assert (latent - original)[:, :, :half].abs().max() > 0.1

@@ -219,8 +219,18 @@ def test_the_refiner_replaces_the_checkpoint_at_switch_at(draw, families):
     assert (never == plain).all()
 
 
-def test_nan_weights_fail_only_their_own_job(root, draw, tiny_checkpoint, tiny_modules):
+def test_weights_that_are_not_numbers_fail_only_their_own_job_by_name(
+    root, draw, tiny_checkpoint, tiny_modules
+):
     tensors = {name: tensor * float("nan") for name, tensor in kohya(tiny_modules).items()}
+    save_file(tensors, root / "nan.safetensors")
+    files = {"lora:nan": registered(root, "nan.safetensors")}
+    end, _ = draw(tiny_checkpoint[1], files, loras=({"name": "nan"},))
+    assert "contains values that are not numbers" in end.message
+
+
+def test_weights_that_overflow_fail_only_their_own_job(root, draw, tiny_checkpoint, tiny_modules):
+    tensors = {name: tensor * 1e30 for name, tensor in kohya(tiny_modules).items()}
     save_file(tensors, root / "nan.safetensors")
     files = {"lora:nan": registered(root, "nan.safetensors")}
     end, _ = draw(tiny_checkpoint[1], files, loras=({"name": "nan"},))

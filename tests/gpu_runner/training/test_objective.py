@@ -9,7 +9,7 @@ from diffusers.training_utils import compute_snr
 
 from gpu_runner.protocol.request_parts.training import LoraTraining
 from gpu_runner.protocol.schedules.alphas_cumprod import alphas_cumprod
-from gpu_runner.training.objective import Objective
+from gpu_runner.training.denoisers.diffusion_objective import DiffusionObjective as Objective
 from gpu_runner.training.trainer import rate_factor
 
 TIMES = torch.tensor([0, 200, 500, 999])

@@ -12,7 +12,6 @@ from jobs.admission.group_commit import GroupCommit
 pytestmark = pytest.mark.slow
 
 TIMEOUT_S = 60  # until a test fails
-SETTLE_S = 0.2  # time in which a thread that was started joins the queue
 
 
 class Unfit(Exception):
@@ -59,9 +58,10 @@ def submit_together(group, work, pool):
         first = pool.submit(group.submit, 0)
         assert work.began.wait(TIMEOUT_S)
         futures = []
-        for item in items:
+        for number, item in enumerate(items, 1):
             futures.append(pool.submit(group.submit, item))
-            time.sleep(SETTLE_S)
+            while group.waiting < number:
+                time.sleep(0.001)
         work.may_end.set()
         assert first.result(TIMEOUT_S) == 0
         return futures

@@ -13,11 +13,13 @@ from models_registry.models import (
     ENCODERS,
     FAMILIES,
     FOLDERS,
+    VARIANT,
     WIDTH,
     Family,
     Kind,
     ModelFile,
 )
+from models_registry.parts import encoder_fits, fill_parts
 
 
 @pytest.fixture
@@ -65,12 +67,14 @@ def test_job_has_the_text_encoder_that_fits(submission, z_image, file):
     assert [key for key in job.files if key.startswith("text_encoder")] == ["text_encoder:qwen"]
 
 
-def test_transformer_without_vae_gets_the_only_one_that_fits(submission, z_image, file):
+def test_transformer_without_vae_gets_the_only_one_that_fits_or_has_the_usual_name(submission, z_image, file):
     qwen(file, "qwen")
     file(Kind.VAE, "sepia", is_default=True)
     words = {"checkpoint": "turbo", "sampler": "Euler", "scheduler": "Automatic"}
     assert admit(submission(**words)).generation_request.vae == "ae"
     file(Kind.VAE, "of-sd3", metadata={FAMILIES: "sd3 flux1 chroma z_image"})
+    assert admit(submission(**words)).generation_request.vae == "ae"
+    file(Kind.VAE, "ae-2", metadata={FAMILIES: "sd3 flux1 chroma z_image"})
     with pytest.raises(Unsupported, match="turbo has no VAE"):
         admit(submission(**words))
 
@@ -79,6 +83,68 @@ def test_text_encoder_of_another_source_is_not_used(submission, z_image, file, o
     qwen(file, "qwen").allowed_sources.add(other_source)
     with pytest.raises(Unsupported, match="needs the text encoder"):
         admit(wanted(submission))
+
+
+def test_row_of_a_checkpoint_names_its_parts(submission, z_image, file, other_source):
+    qwen(file, "qwen")
+    own, vae = qwen(file, "of-the-row"), file(Kind.VAE, "tinted", metadata={FAMILIES: "flux1 z_image"})
+    z_image.text_encoder_files.set([own])
+    z_image.vae_file = vae
+    z_image.save()
+    words = {"checkpoint": "turbo", "sampler": "Euler", "scheduler": "Automatic"}
+    job = admit(submission(**words))
+    assert [key for key in job.files if key.startswith("text_encoder")] == ["text_encoder:of-the-row"]
+    assert job.files["vae:tinted"]["sha256"] == vae.sha256
+    own.allowed_sources.add(other_source)
+    with pytest.raises(Unsupported, match="turbo uses the text encoder of-the-row, which cannot be used"):
+        admit(submission(**words))
+    own.allowed_sources.clear()
+    ModelFile.objects.filter(pk=vae.pk).update(enabled=False)
+    assert "tinted" in str(quote(submission(**words)).refusals[0])
+
+
+def test_scan_fills_the_parts_of_a_row_that_no_operator_has_set(z_image, file):
+    narrow, fitting = qwen(file, "narrow", width="1024"), qwen(file, "qwen_3_4b")
+    fill_parts()
+    z_image.refresh_from_db()
+    assert (z_image.vae_file.name, [*z_image.text_encoder_files.all()]) == ("ae", [fitting])
+    assert not encoder_fits(z_image, narrow)
+    z_image.text_encoder_files.clear()
+    z_image.mark_edited(["text_encoder_files"])
+    z_image.save()
+    ModelFile.objects.filter(pk=z_image.vae_file_id).update(enabled=False)
+    fill_parts()
+    z_image.refresh_from_db()
+    assert (z_image.vae_file, z_image.text_encoder_files.count()) == (None, 0)
+
+
+def test_t5_is_used_by_stable_diffusion_3_where_a_file_is_there(submission, file):
+    whole = {ENCODERS: "clip_l clip_g", CONTEXT_WIDTH: "4096"}
+    file(Kind.CHECKPOINT, "whole", family=Family.SD3, metadata=whole)
+    words = {"checkpoint": "whole", "sampler": "Euler", "scheduler": "Automatic"}
+    file(Kind.TEXT_ENCODER, "small", metadata={ENCODER: "t5_xxl", WIDTH: "32"})
+    assert not [key for key in admit(submission(**words)).files if key.startswith("text_encoder")]
+    file(Kind.TEXT_ENCODER, "t5xxl", metadata={ENCODER: "t5_xxl", WIDTH: "4096"})
+    assert "text_encoder:t5xxl" in admit(submission(**words)).files
+
+
+def test_schnell_takes_no_negative_prompt_and_names_each_text_encoder_that_is_missing(submission, file):
+    file(Kind.VAE, "ae", metadata={FAMILIES: "sd3 flux1 chroma z_image"})
+    schnell = {CONTEXT_WIDTH: "4096", VARIANT: "schnell"}
+    file(Kind.CHECKPOINT, "schnell", family=Family.FLUX1, without_vae=True, metadata=schnell)
+    words = {"checkpoint": "schnell", "sampler": "Euler", "scheduler": "Automatic"}
+    with pytest.raises(Unsupported, match="schnell needs the text encoder CLIP-L"):
+        admit(submission(**words))
+    file(Kind.TEXT_ENCODER, "clip_l", metadata={ENCODER: "clip_l", WIDTH: "768"})
+    with pytest.raises(Unsupported, match="schnell needs the text encoder T5-XXL"):
+        admit(submission(**words))
+    file(Kind.TEXT_ENCODER, "t5xxl_fp16", metadata={ENCODER: "t5_xxl", WIDTH: "4096"})
+    prompt = {"prompt": "word " * 300}
+    job = admit(submission(**words, **prompt))
+    assert {"text_encoder:clip_l", "text_encoder:t5xxl_fp16", "vae:ae"} <= set(job.files)
+    assert "prompt: cut to 256 tokens" in job.transitions.get().note
+    with pytest.raises(Unsupported, match="does not support negative_prompt"):
+        admit(submission(**words, negative_prompt="blue"))
 
 
 def test_checkpoint_that_contains_its_text_encoder_uses_it(submission, file):

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from django.utils.translation import override
 
+from console.jobs.page import timeline
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.passes import Hires
 from gpu_runner.protocol.request_parts.values import InputImage
 from jobs.admission.admit import admit
+from jobs.admission.quote import quote
 from jobs.admission.workflow_routing import routed
 from jobs.errors import ModelNotAllowed, UnknownModel, Unsupported
 from jobs.execution import lifecycle
@@ -20,6 +23,7 @@ from models_registry.models import Kind, ModelFile, WorkflowRule, WorkflowTempla
 from models_registry.selectors import resolve
 from tests.support.comfyui_double import Double
 from tests.support.comfyui_jobs import Adapter
+from tests.support.comfyui_rows import edit_template
 from tests.support.comfyui_templates import FLUX_SLOTS, flux
 from tests.support.fake_runner import TOKEN
 
@@ -210,16 +214,32 @@ def test_name_that_chose_the_template_is_not_asked_of_its_graph(workflow_templat
     assert routed(submission(checkpoint="flux-dev")).request.checkpoint == ""
 
 
-@pytest.mark.parametrize(
-    ("policy", "note"), [("note", "The workflow flux ignores guidance_scale."), ("ignore", "")]
-)
-def test_values_without_a_slot_are_ignored_as_the_template_says(workflow_templates, submission, policy, note):
+@pytest.mark.parametrize(("policy", "ignored"), [("note", ("guidance_scale",)), ("ignore", ())])
+def test_values_without_a_slot_are_ignored_as_the_template_says(
+    comfyui, workflow_templates, submission, policy, ignored
+):
     template = WorkflowTemplate.objects.create(
         name="flux", graph=flux(), slots=FLUX_SLOTS, without_slot=policy
     )
     WorkflowRule.objects.create(template=template)
     found = routed(submission(guidance_scale=4.0))
-    assert (found.request.guidance_scale, found.note) == (7.0, note)
+    assert (found.request.guidance_scale, found.ignored_fields) == (7.0, ignored)
+    entry = timeline(admit(submission(guidance_scale=4.0)))[0]
+    with override("zh-hans"):
+        assert entry.note.count("guidance_scale") == len(ignored), "in the language of the person who looks"
+
+
+def test_request_with_the_wrong_number_of_references_is_refused_by_name(workflow_templates, submission):
+    template = edit_template()
+    WorkflowRule.objects.create(template=template, purpose="edit")
+    images = [InputImage(sha256=f"{number:064x}") for number in range(15)]
+    with pytest.raises(Unsupported) as refused:
+        admit(submission(images=images))
+    assert refused.value.field == "images"
+    assert "takes 2 images (got 15)" in refused.value.message
+    template.enabled = False
+    template.save()
+    assert "images" in {one.field for one in quote(submission(images=images)).refusals}
 
 
 def test_file_of_a_template_that_the_source_may_not_use_is_refused(comfyui, submission, other_source):

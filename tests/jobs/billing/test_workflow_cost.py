@@ -36,6 +36,14 @@ def test_estimate_counts_what_the_template_declares_or_does(declared, slots, ste
     assert workflow_cost.planned(REQUEST, template(slots, **declared), 1.0) == (steps * 2, Decimal(units))
 
 
+def test_batch_of_the_graph_is_paid_for_each_image_unless_a_slot_fills_it_in():
+    graph = flux(node_27={"batch_size": 3})
+    three = WorkflowTemplate(name="three", graph=graph, slots=FLUX_SLOTS)
+    assert workflow_cost.planned(REQUEST, three, 1.0) == (16, Decimal(48))
+    three.slots = FLUX_SLOTS | {"batch_size": "27.batch_size"}
+    assert workflow_cost.planned(REQUEST, three, 1.0) == (16, Decimal(16))
+
+
 @pytest.mark.parametrize(
     ("declared", "work", "due"),
     [

@@ -2,15 +2,18 @@
 
 import base64
 import hashlib
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from gpu_runner.protocol import Done, Progress, TrainedFile
 from jobs.execution import lifecycle
 from jobs.execution.trained_result import MAX_POINTS, with_point
 from jobs.models import Backend, Job, State
+from jobs.retention.cleanup import tidy
 from jobs.tasks import run_job
 from jobs.training import selectors
 from jobs.training.dataset import DatasetFile
@@ -39,7 +42,7 @@ def execute(key, checkpoint, live_runner, fake_runner):
     live_runner.backend = Backend.TRAINING
     live_runner.save()
 
-    def execute(behavior, job: Job | None = None) -> Job:
+    def execute(behavior, job: Job | None = None, **fields) -> Job:
         fake_runner.behavior = behavior
         files = [DatasetFile(f"{n}.png", data) for n, data in enumerate(pink_discs(2))]
         request = TrainingRequest(
@@ -51,6 +54,7 @@ def execute(key, checkpoint, live_runner, fake_runner):
             trigger="zorb",
             resolution=SIDE,
             settings={"steps": STEPS},
+            **fields,
         )
         job = job or submit(request)[0]
         lease = lifecycle.claim(job.pk, live_runner)
@@ -162,3 +166,32 @@ def test_loss_curve_is_bounded_and_forgets_repeated_steps():
     assert points[-1] == (4999, 0.5)
     assert with_point(points, (100, 0.25))[-1] == (100, 0.25)
     assert all(earlier[0] < later[0] for earlier, later in pairwise(points))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("of_source", "of_request", "days"), [(30, None, 30), (30, 7, 7), (30, 99, 30), (None, 7, 7)]
+)
+def test_expired_model_is_unknown_at_once_and_deleted_by_the_next_cleanup(
+    execute, source, models_root, of_source, of_request, days
+):
+    source.keep_trained_models_days = of_source
+    source.save()
+    job = execute(trains, keep_days=of_request)
+    file = resolve(Kind.LORA, "zorb", source)
+    assert abs(file.expires_at - timezone.now() - timedelta(days=days)) < timedelta(minutes=5)
+    assert tidy().models == 0
+    ModelFile.objects.filter(pk=file.pk).update(expires_at=timezone.now())
+    with pytest.raises(ModelNotFound):
+        resolve(Kind.LORA, "zorb", source)
+    assert not selectors.is_available(selectors.training_get(source, job.pk))
+    assert tidy().models == 1
+    assert nothing_is_left(models_root)
+    assert tidy().models == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_model_without_an_expiry_is_kept(execute, source):
+    execute(trains)
+    assert resolve(Kind.LORA, "zorb", source).expires_at is None
+    assert tidy().models == 0

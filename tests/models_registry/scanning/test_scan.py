@@ -414,7 +414,7 @@ def test_flux_lora_with_a_clip_part_is_not_taken_for_sdxl(root):
     safetensors(root / "loras" / "flux.safetensors", shapes, ss_base_model_version="flux1")
     scan()
     file = ModelFile.objects.get()
-    assert (file.kind, file.family, bool(file.problem)) == ("lora", "flux1", True)
+    assert (file.kind, file.family, bool(file.problem)) == ("lora", "flux1", False)
 
 
 def test_legacy_hash_is_over_64_kib_at_offset_1_mib(root):

@@ -43,8 +43,10 @@ OTHER_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"motion_modules?\."), "a motion module"),
     (re.compile(r"^(320|640|768|1280)\.\d\.linear\."), "a hypernetwork"),
     (
-        re.compile(r"\b(ia3_l|vera_lambda|oft_[rR]|boft_[RrSs]|lora_embedding)"),
-        "an adapter of an unsupported kind",
+        re.compile(
+            r"\b(ia3_l|vera_lambda|oft_[rR]|boft_[RrSs]|lora_embedding|lora_E\b|fourierft_spectrum|hra_u)"
+        ),
+        "an adapter of PEFT that is none of LoRA, LoHa, LoKr and DoRA",
     ),
     (re.compile(r"(^|\.)(transformer_)?blocks\.\d"), "a diffusion transformer"),
 )

@@ -101,6 +101,17 @@ def variant(shapes: Shapes) -> Config:
     return {"variant": VARIANTS.get(extra, f"{extra} more inputs") if extra else plain}
 
 
+def not_drawn(shapes: Shapes) -> str:
+    """Variants with more inputs than the latent. ``shapes``: in the names of the file."""
+    first = shapes.get("img_in.weight", shapes.get("x_embedder.weight", ()))
+    last = shapes.get("final_layer.linear.weight", shapes.get("proj_out.weight", ()))
+    if len(first) != 2 or not last or first[1] == last[0]:
+        return ""
+    label = LABELS.get(first[1] - last[0], f"model with {first[1] - last[0]} more inputs")
+    return f"it is a FLUX.1 {label}, which is not supported"
+
+
+LABELS = {320: "Fill model", 64: "Canny or Depth model"}
 SINGLE_MARK = "single_transformer_blocks.0.proj_mlp.weight"
 FLUX1 = Transformer(
     family="flux1",
@@ -117,6 +128,7 @@ FLUX1 = Transformer(
     config=flux1_config,
     context="context_embedder.weight",
     detail=variant,
+    not_drawn=not_drawn,
 )
 CHROMA = Transformer(
     family="chroma",

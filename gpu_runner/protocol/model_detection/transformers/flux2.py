@@ -68,6 +68,17 @@ def variant(shapes: Shapes) -> Config:
     return {"variant": "dev" if config(shapes)["guidance_embeds"] else "klein"}
 
 
+def not_drawn(shapes: Shapes) -> str:
+    """Models whose text encoder is not read here. ``shapes``: in the names of the file."""
+    if any(name.startswith(("guidance_in.", "time_guidance_embed.guidance_embedder.")) for name in shapes):
+        return "it is FLUX.2 dev, whose text encoder Mistral 3 is not supported"
+    context = shapes.get("txt_in.weight", shapes.get("context_embedder.weight", ()))
+    if len(context) == 2 and context[1] == 3 * QWEN3_8B:
+        return "it is FLUX.2 klein 9B, whose text encoder Qwen3-8B is not supported"
+    return ""
+
+
+QWEN3_8B = 4096  # width
 FLUX2 = Transformer(
     family="flux2",
     class_name="Flux2Transformer2DModel",
@@ -82,4 +93,5 @@ FLUX2 = Transformer(
     config=config,
     context="context_embedder.weight",
     detail=variant,
+    not_drawn=not_drawn,
 )

@@ -53,6 +53,14 @@ def config(shapes: Shapes) -> Config:
     }
 
 
+def not_drawn(shapes: Shapes) -> str:
+    if ADDITION in shapes:
+        return "it is a Qwen-Image-Layered model, which is not supported"
+    if ZERO_CONDITION in shapes:
+        return "it is a Qwen-Image-Edit model of 2511, whose images are not read here"
+    return ""
+
+
 MARKS = ("transformer_blocks.0.img_mod.1.weight", "txt_norm.weight", "img_in.weight")
 QWEN_IMAGE = Transformer(
     family="qwen_image",
@@ -61,7 +69,5 @@ QWEN_IMAGE = Transformer(
     marks={"diffusers": MARKS},
     config=config,
     context="txt_in.weight",
-    not_drawn=lambda shapes: (
-        "it is a Qwen-Image-Layered model, which is not supported" if ADDITION in shapes else ""
-    ),
+    not_drawn=not_drawn,
 )

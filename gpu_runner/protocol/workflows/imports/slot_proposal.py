@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from gpu_runner.protocol.workflows.requirements import folder_of
-from gpu_runner.protocol.workflows.slots import UNSAVED_OUTPUTS, WITH_DEFAULT
-from gpu_runner.protocol.workflows.template import FILENAME_PREFIX, Target, is_link
+from gpu_runner.protocol.workflows.slots import WITH_DEFAULT
+from gpu_runner.protocol.workflows.template import (
+    EXTRAS,
+    FILENAME_PREFIX,
+    UNNAMED_OUTPUTS,
+    VIDEO_NODES,
+    Target,
+    image_slot,
+    is_link,
+)
+from gpu_runner.protocol.workflows.work import FPS_INPUTS, FRAMES_INPUTS
+
+from . import notes as messages
+from .notes import Note
 
 Graph = dict[str, Any]
 Place = tuple[str, str]  # node, input
@@ -27,6 +40,9 @@ TEXT_INPUTS = (
 POSITIVE = ("positive", "conditioning", "cond", "cond1")
 SAMPLER_INPUTS = {"sampler_name": "sampler", "scheduler": "scheduler", "steps": "num_inference_steps"}
 NUMBERS = (int, float)
+# Nodes for which images are what a prompt speaks of, and not what is drawn over.
+EDIT_CLASSES = re.compile(r"TextEncode\w*Edit|ReferenceLatent|FluxKontext")
+OPTIONAL_INPUT = re.compile(r"image_?[2-9]|images\.image[1-9]")
 
 
 class Proposal(NamedTuple):
@@ -35,7 +51,14 @@ class Proposal(NamedTuple):
     graph: Graph
     slots: dict[str, Any]
     if_asked: list[str]
-    notes: list[str]
+    notes: list[Note]
+
+    @property
+    def output(self) -> Literal["image", "video"]:
+        """What the node of the slot ``filename_prefix`` saves, by its class."""
+        place = self.slots.get(FILENAME_PREFIX)
+        class_type = self.graph[Target.read(place, self.graph).node].get("class_type") if place else ""
+        return "video" if class_type in VIDEO_NODES else "image"
 
 
 def proposed(graph: Graph) -> Proposal:
@@ -43,24 +66,27 @@ def proposed(graph: Graph) -> Proposal:
     graph, notes = _with_saved_image(graph)
     saving = [key for key, node in graph.items() if isinstance(_inputs(node).get(FILENAME_PREFIX), str)]
     if not saving:
-        return Proposal(
-            graph, {}, [], [*notes, "the graph has no node that saves an image, such as SaveImage"]
-        )
+        return Proposal(graph, {}, [], [*notes, Note(messages.NO_SAVING_NODE)])
     save = next((key for key in saving if graph[key].get("class_type") == "SaveImage"), saving[0])
-    if len(saving) > 1:
-        notes.append(f"several nodes save images; node {save} saves that of the job")
-    slots = {name: places for name, places in _Search(graph, save, notes).slots().items() if places}
+    extras = [key for key in saving if key != save]
+    if extras:
+        notes.append(Note(messages.SEVERAL_SAVE, {"results": save, "extras": ", ".join(extras)}))
+    search = _Search(graph, save, notes)
+    slots = {name: places for name, places in search.slots().items() if places}
+    if extras:
+        slots[EXTRAS] = [f"{key}.{FILENAME_PREFIX}" for key in extras]
     listed = {name: places[0] if len(places) == 1 else places for name, places in slots.items()}
-    return Proposal(graph, listed, sorted(WITH_DEFAULT & listed.keys()), notes)
+    if_asked = [*sorted(WITH_DEFAULT & listed.keys()), *search.optional_images]
+    return Proposal(graph, listed, if_asked, notes)
 
 
-def _with_saved_image(graph: Graph) -> tuple[Graph, list[str]]:
+def _with_saved_image(graph: Graph) -> tuple[Graph, list[Note]]:
     if any(FILENAME_PREFIX in _inputs(node) for node in graph.values()):
         return graph, []
     for key, node in graph.items():
-        if node.get("class_type") in UNSAVED_OUTPUTS and "images" in _inputs(node):
+        if node.get("class_type") in UNNAMED_OUTPUTS and "images" in _inputs(node):
             inputs = {"images": node["inputs"]["images"], FILENAME_PREFIX: "atelier"}
-            note = f"node {key}: {node['class_type']} does not save its images and was replaced by SaveImage"
+            note = Note(messages.REPLACED, {"node": key, "class_type": node["class_type"]})
             return {**graph, key: {**node, "class_type": "SaveImage", "inputs": inputs}}, [note]
     return graph, []
 
@@ -71,7 +97,8 @@ def _inputs(node: Any) -> dict[str, Any]:
 
 
 class _Search:
-    def __init__(self, graph: Graph, save: str, notes: list[str]) -> None:
+    def __init__(self, graph: Graph, save: str, notes: list[Note]) -> None:
+        self.optional_images: list[str] = []
         self.graph, self.save, self.notes = graph, save, notes
         self.used = list(self._upstream(save))
         samples = [key for key in self.used if {"latent_image", "guider"} & _inputs(graph[key]).keys()]
@@ -91,12 +118,10 @@ class _Search:
             )
         if any(self._splits_steps(key) for key in self.used):
             slots["num_inference_steps"] = []
-            self.notes.append(
-                "steps keep the value of the graph: its passes begin and end at fixed steps (start_at_step, end_at_step)"
-            )
+            self.notes.append(Note(messages.FIXED_STEPS))
         guidance = self._values(("guidance",), NUMBERS) or self._values(("cfg",), NUMBERS)
         slots["guidance_scale"] = self._agreed("guidance_scale", guidance)
-        slots |= self._size() | self._images() | self._models()
+        slots |= self._size() | self._images() | self._models() | self._video()
         slots[FILENAME_PREFIX] = [f"{self.save}.{FILENAME_PREFIX}"]
         return slots
 
@@ -174,7 +199,7 @@ class _Search:
         values = {str(self._value(place)) for place in places}
         if len(values) < 2:
             return places
-        self.notes.append(f"the passes differ in {slot}; the request sets that of the first, {places[0]}")
+        self.notes.append(Note(messages.PASSES_DIFFER, {"slot": slot, "place": places[0]}))
         return places[:1]
 
     def _value(self, place: str) -> Any:
@@ -198,17 +223,64 @@ class _Search:
         return {name: list(dict.fromkeys(filter(None, places))) for name, places in found.items()}
 
     def _images(self) -> dict[str, list[str]]:
-        loaded = [key for key in self.used if self.graph[key].get("class_type") == "LoadImage"]
+        loaded = [key for key in self._depth_first(self.save) if self._is_image(key)]
         masks = [key for key in self.used if self.graph[key].get("class_type") == "LoadImageMask"]
+        mask = [place for key in masks[:1] if (place := self._constant(key, "image", str))]
+        if not mask and (len(loaded) > 1 or self._edits()):
+            return self._references(loaded)
         slots = {
             "init_images": [place for key in loaded[-1:] if (place := self._constant(key, "image", str))],
-            "inpaint.mask": [place for key in masks[:1] if (place := self._constant(key, "image", str))],
+            "inpaint.mask": mask,
         }
-        if len(loaded) > 1:
-            self.notes.append(f"several nodes load images; the request sends that of node {loaded[-1]}")
         draws_over = any(self._is_image_to_image(key) for key in self.samplers[:1])
         strength = self._values(("denoise",), NUMBERS) if slots["init_images"] and draws_over else []
         return slots | {"strength": self._agreed("strength", strength)}
+
+    def _is_image(self, key: str) -> bool:
+        return self.graph[key].get("class_type") == "LoadImage" and bool(self._constant(key, "image", str))
+
+    def _edits(self) -> bool:
+        return any(EDIT_CLASSES.search(str(self.graph[key].get("class_type"))) for key in self.used)
+
+    def _references(self, loaded: list[str]) -> dict[str, list[str]]:
+        """A slot for each image, in the order of the inputs that they reach."""
+        slots = {image_slot(number): [self._constant(key, "image", str)] for number, key in enumerate(loaded)}
+        if len(loaded) > 1:
+            words = {"count": len(loaded), "nodes": ", ".join(loaded)}
+            self.notes.append(Note(messages.SEVERAL_IMAGES, words))
+        required = max((number for number, key in enumerate(loaded) if not self._is_optional(key)), default=0)
+        self.optional_images = [image_slot(number) for number in range(required + 1, len(loaded))]
+        if self.optional_images:
+            self.notes.append(Note(messages.OPTIONAL_IMAGES, {"slots": ", ".join(self.optional_images)}))
+        return slots
+
+    def _is_optional(self, key: str) -> bool:
+        """Whether all that needs the image is a further image of an encoder."""
+        uses = [
+            (user, name)
+            for user in self.used
+            for name, value in _inputs(self.graph[user]).items()
+            if is_link(value) and value[0] == key
+        ]
+        return bool(uses) and all(
+            OPTIONAL_INPUT.fullmatch(name) or (not self._has_other_links(user) and self._is_optional(user))
+            for user, name in uses
+        )
+
+    def _has_other_links(self, key: str) -> bool:
+        return sum(map(is_link, _inputs(self.graph[key]).values())) > 1
+
+    def _depth_first(self, start: str) -> Iterator[str]:
+        """Yield the node and all that it depends on, each before what later inputs depend on."""
+        stack, seen = [start], set()
+        while stack:
+            key = stack.pop()
+            if key in seen:
+                continue
+            seen.add(key)
+            yield key
+            origins = [value[0] for value in _inputs(self.graph[key]).values() if is_link(value)]
+            stack += [origin for origin in reversed(origins) if origin in self.graph]
 
     def _is_image_to_image(self, key: str) -> bool:
         latent = _inputs(self.graph[key]).get("latent_image")
@@ -218,6 +290,12 @@ class _Search:
             str(self.graph[one].get("class_type")).startswith("VAEEncode")
             for one in self._upstream(latent[0])
         )
+
+    def _video(self) -> dict[str, list[str]]:
+        if self.graph[self.save].get("class_type") not in VIDEO_NODES:
+            return {}
+        fps = self._values(FPS_INPUTS, NUMBERS)
+        return {"video.frames": self._values(FRAMES_INPUTS, int), "video.fps": fps}
 
     def _models(self) -> dict[str, list[str]]:
         loaders: dict[str, list[Place]] = {}
@@ -240,5 +318,5 @@ class _Search:
         elif len(networks) == 1 and len(encoders) == 1 and not checkpoints:
             slots["loras"] = [f"{networks[0][0]}:0", f"{encoders[0][0]}:0"]
         elif len(checkpoints) > 1 or len(networks) > 1:
-            self.notes.append("the graph loads several models; requests do not replace them")
+            self.notes.append(Note(messages.SEVERAL_MODELS))
         return slots

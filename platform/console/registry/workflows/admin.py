@@ -18,9 +18,11 @@ from .fleet_check import asked
 from .import_page import ImportMixin
 from .template_page import TemplatePageMixin
 
+FIELDS = ["name", "enabled", "purpose", "output", "graph", "slots", "without_slot", "if_asked"]
 COST = [
     "cost_steps",
     "cost_megapixels",
+    "cost_frames",
     "cost_factor",
     "cost_per_second",
     "cost_max_seconds",
@@ -37,11 +39,11 @@ class WorkflowRuleInline(TenantRestrictions, TabularInline):
 @admin.register(WorkflowTemplate)
 class WorkflowTemplateAdmin(ImportMixin, TemplatePageMixin, ConsoleAdmin):
     inlines = [WorkflowRuleInline]
-    list_display = ["name", "purpose", "enabled"]
-    list_filter = ["enabled", "purpose"]
+    list_display = ["name", "purpose", "output", "enabled"]
+    list_filter = ["enabled", "purpose", "output"]
     search_fields = ["name"]
     fieldsets = [
-        (None, {"fields": ["name", "enabled", "purpose", "graph", "slots", "without_slot", "if_asked"]}),
+        (None, {"fields": FIELDS}),
         (gettext_lazy("Cost"), {"fields": COST}),
     ]
     actions = ["check_on_runners"]

@@ -56,7 +56,7 @@ def drawn(workflow: Workflow) -> Drawing:
         node = workflow.graph[key]
         x = MARGIN + column * (WIDTH + GAP_X)
         title = _short(f"{key} {node.class_type}")
-        boxes[key] = Box(key, title, x, top, height, lines, key == workflow.output_node)
+        boxes[key] = Box(key, title, x, top, height, lines, key in workflow.output_nodes)
         tops[column] = top + height + GAP_Y
     paths = [
         _path(boxes[origin], boxes[key])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
@@ -27,6 +28,7 @@ from models_registry.models import WorkflowTemplate
 from models_registry.workflow_templates import WithoutSlot
 
 from .fleet_check import comfyui_runners
+from .import_notes import text_of
 
 PNG = b"\x89PNG"
 PNG_TEXTS = ("prompt", "workflow")  # the API format first
@@ -34,6 +36,10 @@ EXPORT = gettext_lazy("In ComfyUI, use the menu item Workflow, Export (API), and
 
 
 class ImportForm(ActionForm):
+    class Media:
+        css: ClassVar = {"all": ["console/workflow_graph.css"]}
+        js = (Script("console/file_drop.js", defer=True),)
+
     name = forms.CharField(label=gettext_lazy("name"), max_length=100, widget=UnfoldAdminTextInputWidget)
     file = forms.FileField(
         label=gettext_lazy("file"),
@@ -121,10 +127,11 @@ def _template(name: str, proposal: Proposal) -> WorkflowTemplate:
         graph=proposal.graph,
         slots=proposal.slots,
         if_asked=proposal.if_asked,
+        output=proposal.output,
         without_slot=WithoutSlot.NOTE,
     )
     if not proposal.slots:
-        raise NoWorkflow("; ".join(proposal.notes))
+        raise NoWorkflow("; ".join(map(text_of, proposal.notes)))
     template.clean()
     return template
 
@@ -148,7 +155,7 @@ class ImportMixin(ConsoleAdmin):
             template.save()
             self.log_addition(request, template, "imported")
             for note in form.cleaned_data["proposal"].notes:
-                self.message_user(request, note)
+                self.message_user(request, text_of(note))
             self.message_user(request, _("Imported. Check the proposed slots below, then try the template."))
             page = reverse("admin:models_registry_workflowtemplate_change", args=[template.pk])
             return HttpResponseRedirect(page)

@@ -58,13 +58,24 @@
   // Lightbox -----------------------------------------------------------------------------------------------------------
   const lightbox = document.getElementById("lightbox");
   const image = lightbox.querySelector("img");
+  const player = lightbox.querySelector("video");
   let current = 0;
   const show = (index) => {
     current = (index + tiles.length) % tiles.length;
     const tile = tiles[current];
     const open = tile.querySelector(".gallery-open");
-    image.src = open.dataset.image;
-    image.alt = open.querySelector("img").alt;
+    const isVideo = "video" in open.dataset;
+    image.parentElement.hidden = isVideo;
+    player.hidden = !isVideo;
+    player.pause();
+    if (isVideo) {
+      player.poster = open.querySelector("img").src;
+      player.src = open.dataset.image;
+    } else {
+      player.removeAttribute("src");
+      image.src = open.dataset.image;
+      image.alt = open.querySelector("img").alt;
+    }
     lightbox.querySelector("[data-infotext]").textContent = tile.querySelector(".gallery-infotext").textContent;
     lightbox.querySelector("[data-facts]").textContent = tile.querySelector(".gallery-facts").textContent;
     lightbox.querySelector("[name=_selected_action]").value = tile.dataset.id;
@@ -88,6 +99,7 @@
     if (event.key === "ArrowLeft") show(current - 1);
     if (event.key === "ArrowRight") show(current + 1);
   });
+  lightbox.addEventListener("close", () => player.pause());
   lightbox.addEventListener("close", () => tiles[current].querySelector(".gallery-open").focus());
   lightbox.querySelector("form").addEventListener("submit", confirmRemoval);
 })();

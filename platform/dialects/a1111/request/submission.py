@@ -89,6 +89,7 @@ def read_request(operation: str, key: AccessKey, body: dict[str, Any], base_url:
         lane=Lane.INTERACTIVE,
         external_id=_external_id(parameters),
         styles=tuple(parameters["styles"] or ()),
+        init_images_belong_together=len(files) > 1,
     )
     return ParsedRequest(submission, {} if restores else settings.overrides)
 

@@ -23,7 +23,7 @@ from jobs.models import Lane
 from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import Kind, ModelFile
 from models_registry.native_size import native_size
-from models_registry.selectors import resolve
+from models_registry.selectors import names_of_rules, resolve
 
 from .fields import MAX_INPUT_IMAGES, MAX_OUTPUT_IMAGES, ImageRequest
 from .sizes import Size, first_pass, requested_size
@@ -42,15 +42,18 @@ def read_submission(key: AccessKey, fields: ImageRequest, base_url: str) -> Subm
     _check_supported(fields)
     checkpoint = _checkpoint(fields.model, key.source)
     images = InputImages(key.source, base_url)
-    image = images.take("image", fields.image_texts[0]) if fields.image_texts else None
-    request = _request(fields, key, checkpoint, _Input.of(image, images))
+    images.fetch_at_most(MAX_INPUT_IMAGES)
+    sent = tuple(images.take("image", text) for text in fields.image_texts)
+    request = _request(fields, key, checkpoint, _Input.of(sent, images))
     return Submission(
         source=key.source,
         key=key,
         dialect=DIALECT,
         operation=OPERATION,
-        request=with_tagged_loras(request, key.source),
-        received=_received(fields, image),
+        request=with_tagged_loras(request, key.source, dialect=DIALECT),
+        received=_received(fields, sent),
+        model=fields.model,
+        edits=bool(sent),
         input_files=images.files,
         lane=Lane.INTERACTIVE,
         note=watermark_warning(fields, key.source, request),
@@ -66,14 +69,14 @@ def watermark_warning(fields: ImageRequest, source: BusinessSource, request: Gen
 
 @dataclass(frozen=True)
 class _Input:
-    """The image to edit."""
+    """The image to edit, or several to look at; the size is that of the first one."""
 
-    reference: InputImage
+    references: tuple[InputImage, ...]
     size: Size
 
     @classmethod
-    def of(cls, reference: InputImage | None, images: InputImages) -> _Input | None:
-        return cls(reference, Size(*images.size_of(reference))) if reference else None
+    def of(cls, references: tuple[InputImage, ...], images: InputImages) -> _Input | None:
+        return cls(references, Size(*images.size_of(references[0]))) if references else None
 
 
 def _check_supported(fields: ImageRequest) -> None:
@@ -90,9 +93,6 @@ def _check_counts(fields: ImageRequest) -> None:
     if count > MAX_INPUT_IMAGES:
         message = _("image: at most %(limit)d images (got %(count)d)")
         raise ArkError.invalid("image", message % {"limit": MAX_INPUT_IMAGES, "count": count})
-    if count > 1:
-        message = _("image: one image can be edited; the checkpoint takes no further reference images")
-        raise ArkError.invalid("image", message)
     param = "sequential_image_generation_options.max_images"
     most = fields.sequential_image_generation_options.max_images or 1
     if fields.sequential_image_generation == "disabled" and most > 1:
@@ -105,7 +105,8 @@ def _check_counts(fields: ImageRequest) -> None:
 
 def _checkpoint(name: str, source: BusinessSource) -> ModelFile:
     try:
-        return resolve(Kind.CHECKPOINT, name, source)
+        is_of_rule = name in names_of_rules(source, DIALECT)
+        return resolve(Kind.CHECKPOINT, "" if is_of_rule else name, source, dialect=DIALECT)
     except ModelUnusable as error:
         raise ArkError.invalid("model", f"model: {error}") from None
     except ModelNotFound:
@@ -122,7 +123,8 @@ def _request(
     defaults = of_checkpoint(checkpoint, key.source, key)
     given: dict[str, Any] = {
         **defaults.fields(SIZE),
-        "checkpoint": checkpoint.name,
+        # The name of a workflow rule has chosen a template, and no checkpoint.
+        "checkpoint": "" if fields.model in names_of_rules(key.source, DIALECT) else checkpoint.name,
         "prompt": defaults.prefixed(fields.prompt),
         "num_inference_steps": defaults.steps or defaults.limited(STEPS),
         "num_images": fields.num_images,
@@ -149,10 +151,15 @@ def _check_image_guidance(fields: ImageRequest, checkpoint: ModelFile) -> None:
 
 
 def _img2img(fields: ImageRequest, checkpoint: ModelFile, image: _Input, size: Size) -> dict[str, Any]:
-    """An InstructPix2Pix checkpoint keeps the image by its guidance, any other one by the strength."""
+    """An InstructPix2Pix checkpoint keeps the image by its guidance, any other one by the strength.
+
+    Several images are for a workflow template; admission refuses them where there is none.
+    """
+    if len(image.references) > 1:
+        return {"images": image.references, **size._asdict()}
     return {
         "task": "img2img",
-        "init_images": [image.reference],
+        "init_images": image.references,
         "resize_mode": "crop",
         "strength": 1.0 if checkpoint.instruct else EDIT_STRENGTH,
         "image_guidance_scale": fields.image_guidance_scale,
@@ -193,9 +200,10 @@ def _prompt_mode(fields: ImageRequest, source: BusinessSource) -> PromptMode | N
     return PromptMode.TRANSLATE if is_declined else None
 
 
-def _received(fields: ImageRequest, image: InputImage | None) -> dict[str, Any]:
+def _received(fields: ImageRequest, images: tuple[InputImage, ...]) -> dict[str, Any]:
     """The fields as sent, without the content of images."""
     given = fields.model_dump(mode="json", exclude_unset=True)
-    if image is not None:
-        given["image"] = stored_form(fields.image_texts[0], image)
+    stored = [stored_form(text, image) for text, image in zip(fields.image_texts, images, strict=True)]
+    if stored:
+        given["image"] = stored[0] if len(stored) == 1 else stored
     return given

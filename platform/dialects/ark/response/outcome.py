@@ -96,7 +96,7 @@ def usage_of(job: Job, slots: list[Slot]) -> dict[str, int]:
     tokens = sum(-(-slot.area // PIXELS_PER_TOKEN) for slot in slots)
     return {
         "generated_images": sum(slot.error is None for slot in slots),
-        "input_images": len(job.generation_request.init_images),
+        "input_images": len(job.generation_request.init_images or job.generation_request.images),
         "output_tokens": tokens,
         "total_tokens": tokens,
     }

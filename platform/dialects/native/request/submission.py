@@ -19,6 +19,7 @@ from jobs.admission.model_defaults import ModelDefaults, defaults_of
 from jobs.admission.submission import Submission, random_seed
 from jobs.errors import InvalidImage
 from jobs.images import signed_urls
+from jobs.images.input_usage import sent_by
 from jobs.models import Lane
 from jobs.outbound.callbacks.outbox import CallbackRequest
 
@@ -92,31 +93,31 @@ class JobRequest(GenerationRequest):
 
 def read_submission(key: AccessKey, request: Request) -> Submission:
     """The submission of a request. Raises Problem, Refused or pydantic's ValidationError."""
+    return submission_of(key, read_json(request), signed_urls.base_url(request._request))
+
+
+def submission_of(key: AccessKey, body: dict[str, Any], base_url: str) -> Submission:
+    """The submission of a body. Raises Problem, Refused or pydantic's ValidationError."""
     inline = InlineImages()
-    body = inline.extract(read_json(request))
-    job = JobRequest.model_validate(body)
-    defaults = defaults_of(job.checkpoint, key.source, key) if job.denoises else NO_DEFAULTS
+    job = JobRequest.model_validate(inline.extract(body))
+    defaults = defaults_of(job.checkpoint, key.source, key, dialect=DIALECT) if job.denoises else NO_DEFAULTS
     return Submission(
         source=key.source,
         key=key,
         dialect=DIALECT,
         operation=job.task,
-        request=with_tagged_loras(job.generation_request(defaults), key.source),
+        request=with_tagged_loras(job.generation_request(defaults), key.source, dialect=DIALECT),
         received=job.model_dump(mode="json", exclude_unset=True),
         input_files=inline.files,
         lane=LANES[job.lane],
         external_id=job.external_id,
-        callback=_callback(job.callback_url, request),
+        callback=CallbackRequest(job.callback_url, base_url=base_url) if job.callback_url else None,
         prompt_mode=PromptMode(job.prompt_mode) if job.prompt_mode else None,
     )
 
 
-def _callback(url: str | None, request: Request) -> CallbackRequest | None:
-    return CallbackRequest(url, base_url=signed_urls.base_url(request._request)) if url else None
-
-
 def refused_references(source: BusinessSource, submission: Submission) -> list[InvalidImage]:
-    """A refusal if the request references images that this source has not uploaded.
+    """A refusal if the request references images that this source has neither uploaded nor sent with a job.
 
     Knowing the hash of another source's image must not give access to it.
     """
@@ -126,5 +127,7 @@ def refused_references(source: BusinessSource, submission: Submission) -> list[I
         return []
     uploads = UploadedImage.objects.filter(source=source, image__in=referenced)
     missing = referenced - set(uploads.values_list("image_id", flat=True))
+    if missing:
+        missing -= sent_by(source, missing)
     message = _("An input image was not found.")
     return [InvalidImage(message, field=path) for sha256, path in paths.items() if sha256 in missing]

@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import hashlib
+import json
+import uuid
 from dataclasses import replace
 from typing import Annotated, Literal
 
 from django.conf import settings
 from django.http import QueryDict
 from django.utils.translation import gettext as _
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rest_framework.request import Request
 
 from access.models import AccessKey
 from dialects.http import UnstorableText, check_text
-from dialects.input_images import InputImages, decoded, is_url
 from dialects.native.authentication import DIALECT
 from dialects.native.errors import FieldError, Problem, too_large
-from dialects.native.models import UploadedImage
 from gpu_runner.protocol import MAX_SEED
 from gpu_runner.protocol.request_parts.training import MAX_TRAINING_IMAGES, LearningRate
 from gpu_runner.protocol.request_parts.values import Name, Prompt
-from jobs.errors import BadURL, InvalidImage, Refused
-from jobs.images import storage
 from jobs.images.signed_urls import base_url
 from jobs.outbound.callbacks.outbox import CallbackRequest
-from jobs.outbound.http import fetch
-from jobs.outbound.policy import MAX_URL, Policy
+from jobs.outbound.policy import MAX_URL
 from jobs.training import archive
-from jobs.training.dataset import BadDataset, DatasetFile, FileProblem
+from jobs.training.dataset import DatasetFile
 from jobs.training.submission import (
     MAX_DESCRIPTION,
+    MAX_KEEP_DAYS,
     MAX_RESOLUTION,
     MIN_RESOLUTION,
     TrainingRequest,
 )
 
+from .data_set import (
+    ARCHIVE,
+    IMAGES,
+    TrainingImageBody,
+    archived_images,
+    reused_images,
+    sent_images,
+)
 from .json_body import PlainText, read_json
 
-SHA256 = re.compile(r"[0-9a-f]{64}")
 FORM = "multipart/form-data"
-IMAGES, ARCHIVE = "images", "archive"
 # Fields of the request that are not among the settings of the trainer.
 OWN = frozenset(
     [
@@ -49,27 +52,21 @@ OWN = frozenset(
         "base",
         "images",
         "archive",
+        "images_of",
+        "captions",
+        "tagger",
         "trigger",
         "sample_prompt",
         "description",
         "resolution",
         "epochs",
         "seed",
+        "clip_skip",
+        "keep_days",
         "external_id",
         "callback_url",
     ]
 )
-
-
-class TrainingImageBody(BaseModel):
-    """An image of the data set."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    image: PlainText = Field(description="A URL, a data URI, base64, or the SHA-256 of an uploaded image.")
-    caption: Prompt = Field(
-        default="", description="What the image shows. The trigger words need not be in it."
-    )
 
 
 class TrainingBody(BaseModel):
@@ -85,6 +82,19 @@ class TrainingBody(BaseModel):
     archive: PlainText | None = Field(
         default=None,
         description="A ZIP archive with images, and their captions in .txt files of the same name: a URL, a data URI or base64.",
+    )
+    images_of: uuid.UUID | None = Field(
+        default=None,
+        description="A training of this source, whose images with their captions are used, too, while they are stored.",
+    )
+    captions: Literal["given", "tags"] = Field(
+        default="given", description="tags: images without a caption get their tags by a tagger."
+    )
+    tagger: PlainText = Field(
+        default="", max_length=255, description="With captions=tags. Empty: the default tagger."
+    )
+    tag_threshold: float | None = Field(
+        default=None, ge=0, le=1, description="Minimum score of a tag. Null: the tagger's."
     )
     trigger: Name = Field(default="", description="Words that call what is trained.")
     sample_prompt: Prompt = Field(default="", description="Of the sample images. Empty: the trigger words.")
@@ -116,6 +126,13 @@ class TrainingBody(BaseModel):
     sample_every: int = Field(
         default=0, ge=0, description="Steps between previews of the samples. 0: only at the end."
     )
+    clip_skip: int = Field(default=1, ge=1, le=12, description="SDXL and later families ignore it.")
+    keep_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_KEEP_DAYS,
+        description="Days until the LoRA is deleted. Null: as the source has it, which also is the most.",
+    )
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
     external_id: PlainText = Field(
         default="",
@@ -123,6 +140,12 @@ class TrainingBody(BaseModel):
         description="A repeated request with the same id returns the same training.",
     )
     callback_url: PlainText | None = Field(default=None, max_length=MAX_URL)
+
+    @model_validator(mode="after")
+    def tagger_needs_tags(self) -> TrainingBody:
+        if self.captions == "given" and (self.tagger or self.tag_threshold is not None):
+            raise ValueError(_("tagger and tag_threshold are only allowed with captions=tags"))
+        return self
 
 
 class TrainingForm(TrainingBody):
@@ -134,15 +157,43 @@ def read_training(key: AccessKey, request: Request) -> TrainingRequest:
     if (request._request.content_type or "") == FORM:
         return _of_form(key, request)
     body = TrainingBody.model_validate(read_json(request))
-    files = [*_images(key, request, body.images), *_archive(key, body.archive)]
+    files = [
+        *reused_images(key, body.images_of),
+        *sent_images(key, request, body.images),
+        *archived_images(key, body.archive),
+    ]
     return replace(_request(key, request, body), files=files)
 
 
-def _of_form(key: AccessKey, request: Request) -> TrainingRequest:
+def fingerprint(request: Request) -> bytes | None:
+    """What identifies a form for its Idempotency-Key; None: the raw body.
+
+    A form may be larger than a body that is read at once, and has another boundary when it is sent again. Raises Problem.
+    """
+    if (request._request.content_type or "") != FORM:
+        return None
+    sent = _form(request)
+    fields = {name: sent.getlist(name) for name in sent if name not in request.FILES}
+    digest = hashlib.sha256(request.get_full_path().encode())
+    digest.update(json.dumps(fields, sort_keys=True).encode())
+    for name in sorted(request.FILES):
+        for file in request.FILES.getlist(name):
+            described = json.dumps([name, file.name])
+            digest.update(described.encode() + hashlib.file_digest(file, "sha256").digest())
+            file.seek(0)
+    return digest.digest()
+
+
+def _form(request: Request) -> QueryDict:
     if int(request.META.get("CONTENT_LENGTH") or 0) > settings.TRAINING_UPLOAD_MAX_BYTES:
         raise too_large()
     sent = request.data
     assert isinstance(sent, QueryDict)
+    return sent
+
+
+def _of_form(key: AccessKey, request: Request) -> TrainingRequest:
+    sent = _form(request)
     values = {name: sent[name] for name in sent if name not in request.FILES}
     try:
         check_text(values)
@@ -157,10 +208,11 @@ def _of_form(key: AccessKey, request: Request) -> TrainingRequest:
         message = _("Files are sent as images or archive.")
         raise Problem.unprocessable([FieldError(loc=[min(unknown)], msg=message, type="extra_forbidden")])
     body = TrainingForm.model_validate(values)
-    files = [_named(file.name or IMAGES, file.read()) for file in request.FILES.getlist(IMAGES)]
+    files = reused_images(key, body.images_of)
+    files += [_named(file.name or IMAGES, file.read()) for file in request.FILES.getlist(IMAGES)]
     for file in request.FILES.getlist(ARCHIVE):
         files += archive.files_of(file.read())
-    return replace(_request(key, request, body), files=[*files, *_archive(key, body.archive)])
+    return replace(_request(key, request, body), files=[*files, *archived_images(key, body.archive)])
 
 
 def _named(name: str, data: bytes) -> DatasetFile:
@@ -168,7 +220,7 @@ def _named(name: str, data: bytes) -> DatasetFile:
 
 
 def _request(key: AccessKey, request: Request, body: TrainingBody) -> TrainingRequest:
-    sent = body.model_dump(exclude_unset=True, exclude_none=True)
+    sent = body.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     callback = (
         CallbackRequest(body.callback_url, base_url=base_url(request._request)) if body.callback_url else None
     )
@@ -185,47 +237,12 @@ def _request(key: AccessKey, request: Request, body: TrainingBody) -> TrainingRe
         resolution=body.resolution,
         epochs=body.epochs,
         seed=body.seed,
+        clip_skip=body.clip_skip,
+        keep_days=body.keep_days,
+        tags_images=body.captions == "tags",
+        tagger=body.tagger,
         settings={name: value for name, value in sent.items() if name not in OWN},
         received={name: value for name, value in sent.items() if name not in (IMAGES, ARCHIVE)},
         external_id=body.external_id,
         callback=callback,
     )
-
-
-def _images(key: AccessKey, request: Request, images: tuple[TrainingImageBody, ...]) -> Iterator[DatasetFile]:
-    """The images of a JSON body. Raises BadDataset with everything that cannot be read."""
-    reader = InputImages(key.source, base_url(request._request))
-    reader.fetch_at_most(len(images))
-    files, problems = [], []
-    for number, part in enumerate(images):
-        name = f"images.{number}"
-        try:
-            files.append(DatasetFile(name, _content(key, reader, name, part.image), part.caption))
-        except Refused as refused:
-            problems.append(FileProblem(name, refused.message))
-    if problems:
-        raise BadDataset(problems)
-    yield from files
-
-
-def _content(key: AccessKey, reader: InputImages, field: str, text: str) -> bytes:
-    if SHA256.fullmatch(text):
-        if not UploadedImage.objects.filter(source=key.source, image_id=text).exists():
-            raise InvalidImage(_("An input image was not found."), field=field)
-        return storage.read_input(text)
-    return reader.files[reader.take(field, text).sha256]
-
-
-def _archive(key: AccessKey, text: str | None) -> list[DatasetFile]:
-    if not text:
-        return []
-    try:
-        if is_url(text):
-            if not settings.INPUT_URLS:
-                raise BadURL(_("Image URLs are disabled on this server."))
-            policy = replace(Policy.of(key.source), max_bytes=settings.TRAINING_UPLOAD_MAX_BYTES)
-            return archive.files_of(fetch(text, policy))
-        return archive.files_of(decoded(ARCHIVE, text))
-    except Refused as refused:
-        refused.field = ARCHIVE
-        raise

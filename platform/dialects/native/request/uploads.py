@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.conf import settings
-from django.http import FileResponse, HttpResponse
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
@@ -17,6 +17,7 @@ from dialects.native.models import UploadedImage
 from jobs.errors import InvalidImage
 from jobs.images.input_files import MAX_INPUT_BYTES
 from jobs.images.storage import store_input
+from jobs.images.video.ranges import file_response
 from jobs.models import Output
 
 RAW_CONTENT_TYPES = ("image/", "application/octet-stream")
@@ -67,7 +68,9 @@ def output_file(output: Output, request: Request) -> HttpResponseBase:
     if isinstance(not_modified, HttpResponse):
         return not_modified
     try:
-        response = FileResponse(output.file.open("rb"), content_type=output.content_type)
+        response = file_response(
+            request._request, output.file.open("rb"), output.content_type, output.size_bytes
+        )
     except FileNotFoundError:
         raise Problem(410, "gone", _("This image has been deleted.")) from None
     response["ETag"] = etag

@@ -8,11 +8,17 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from access.models import AccessKey, BusinessSource
+from dialects.native.authentication import DIALECT
 from dialects.native.request.json_body import PlainText
 from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.families.family import Family
 from jobs.admission.model_defaults import of_checkpoint
-from models_registry.models import Family, Kind, ModelFile
-from models_registry.selectors import list_for
+from jobs.errors import UnknownModel
+from models_registry.errors import ModelNotFound
+from models_registry.family_facts import family_facts
+from models_registry.models import Family as FamilyName
+from models_registry.models import Kind, ModelFile
+from models_registry.selectors import list_for, resolve
 
 from .schemas import ModelList, ModelView, SamplerList, SamplerView, SchedulerList, SchedulerView
 
@@ -25,7 +31,7 @@ class ModelQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: Kind | None = None
-    family: Family | None = None
+    family: FamilyName | None = None
     name: PlainText | None = Field(
         default=None, max_length=255, description="A part of the name, ignoring case."
     )
@@ -39,7 +45,7 @@ def models(source: BusinessSource, query: ModelQuery, key: AccessKey | None = No
 
 
 def _of_kind(kind: Kind, source: BusinessSource, query: ModelQuery) -> Any:
-    files = list_for(kind, source).order_by("name")
+    files = list_for(kind, source, dialect=DIALECT).order_by("name")
     if query.family:
         files = files.filter(family=query.family)
     return files.filter(name__icontains=query.name) if query.name else files
@@ -73,7 +79,27 @@ def _truncated(value: Any) -> str:
     return text[:MAX_METADATA_LENGTH]
 
 
-def samplers() -> SamplerList:
+class MenuQuery(BaseModel):
+    """Query parameters of the lists of samplers and schedulers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    checkpoint: PlainText | None = Field(
+        default=None, max_length=255, description="A checkpoint: only what works with its family."
+    )
+
+
+def family_of_menu(source: BusinessSource, query: MenuQuery) -> Family | None:
+    """Facts of the family of the checkpoint; None without one, or if its family is not known. Raises UnknownModel."""
+    if query.checkpoint is None:
+        return None
+    try:
+        return family_facts(resolve(Kind.CHECKPOINT, query.checkpoint, source))
+    except ModelNotFound as error:
+        raise UnknownModel(str(error), field="checkpoint") from error
+
+
+def samplers(family: Family | None = None) -> SamplerList:
     return SamplerList(
         items=[
             SamplerView(
@@ -83,11 +109,16 @@ def samplers() -> SamplerList:
                 default_eta=sampler.default_eta,
             )
             for sampler in sampler_catalog.SAMPLERS
+            if family is None or family.allows_sampler(sampler.name)
         ]
     )
 
 
-def schedulers() -> SchedulerList:
+def schedulers(family: Family | None = None) -> SchedulerList:
     return SchedulerList(
-        items=[SchedulerView(name=scheduler.label) for scheduler in sampler_catalog.SCHEDULERS]
+        items=[
+            SchedulerView(name=scheduler.label)
+            for scheduler in sampler_catalog.SCHEDULERS
+            if family is None or family.allows_scheduler(scheduler.label)
+        ]
     )

@@ -17,7 +17,7 @@ from jobs.admission.prompt_language import prompt_warnings
 from jobs.admission.quote import Quote
 from jobs.billing.quotas import Allowance
 from jobs.errors import Refused
-from jobs.models import Job, Lane, Output, Transition
+from jobs.models import Job, Lane, Output, OutputKind, Transition
 from jobs.scheduling.eta import JobEta, outlook, progress_of
 from jobs.scheduling.policy import Reason
 
@@ -65,7 +65,7 @@ class JobPage(BaseModel):
 
 
 class OutputView(BaseModel):
-    """An output image."""
+    """An output image, or a video."""
 
     index: int
     url: str
@@ -78,6 +78,9 @@ class OutputView(BaseModel):
     infotext: str
     nsfw: bool | None = Field(description="Result of the NSFW check; null: not checked.")
     nsfw_score: float | None
+    frames: int | None = Field(description="Of a video; null: an image.")
+    duration_s: float | None = Field(description="Of a video.")
+    frame_rate: float | None = Field(description="Frames per second of a video, on average.")
 
 
 class FindingsView(BaseModel):
@@ -129,6 +132,9 @@ class JobDetail(JobSummary):
         description="How the prompts in request differ from those that were sent; null: not at all."
     )
     outputs: list[OutputView]
+    extras: list[OutputView] = Field(
+        description="Images of further nodes of a ComfyUI template, which are stored beside the outputs."
+    )
     findings: list[FindingsView] = Field(
         description="Results of the task analyze, which has no outputs, and poses of the task control_map."
     )
@@ -280,6 +286,7 @@ def job_detail(job: Job) -> JobDetail:
         request=job.generation_request,
         rewriting=_rewriting(job),
         outputs=[_output(output) for output in job.image_outputs],
+        extras=[_output(output) for output in job.extra_outputs] if job.workflow_id else [],
         findings=[FindingsView(index=found.index, data=found.data) for found in job.image_findings],
         timeline=[state_change(transition) for transition in job.transitions.all()],
     )
@@ -296,6 +303,7 @@ def new_job_detail(job: Job) -> JobDetail:
         request=job.generation_request,
         rewriting=_rewriting(job),
         outputs=[],
+        extras=[],
         findings=[],
         timeline=[StateChange(at=job.created_at, from_state=None, to_state="queued")],
     )
@@ -343,7 +351,8 @@ def _refusal(refused: Refused) -> RefusalView:
 
 
 def _output(output: Output) -> OutputView:
-    url = reverse("native:output", args=[output.job_id, output.index])
+    route = "native:extra" if output.kind == OutputKind.EXTRA else "native:output"
+    url = reverse(route, args=[output.job_id, output.index])
     fields = {name: getattr(output, name) for name in OutputView.model_fields if name != "url"}
     return OutputView(url=url, **fields)
 

@@ -31,6 +31,7 @@ class TrainedModelView(BaseModel):
     base: str
     licence: str
     trigger_words: str
+    expires_at: datetime | None = Field(description="Then it is deleted. Null: never.")
 
 
 class TrainingView(BaseModel):
@@ -112,4 +113,5 @@ def _model(training: Training) -> TrainedModelView | None:
         base=file.base,
         licence=file.licence,
         trigger_words=file.trigger_words,
+        expires_at=file.expires_at,
     )

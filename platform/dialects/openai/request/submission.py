@@ -14,13 +14,14 @@ from dialects.input_images import InputImages, stored_form
 from dialects.openai.authentication import DIALECT
 from dialects.openai.errors import APIError
 from gpu_runner.protocol import GenerationRequest, InputImage
+from gpu_runner.protocol.generation_request import MAX_REFERENCES
 from jobs.admission.lora_tags import with_tagged_loras
 from jobs.admission.model_defaults import ModelDefaults, of_checkpoint
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.models import Lane
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind, ModelFile
-from models_registry.selectors import resolve, styles_for
+from models_registry.selectors import names_of_rules, resolve, styles_for
 
 from .fields import STEP_FACTORS, EditFields, GenerationFields, ImageFields, VariationFields
 from .masks import check_mask
@@ -41,14 +42,16 @@ def read_submission(
     """The submission of a request. Images are fetched last. Raises APIError or Refused."""
     _check_combinations(fields)
     size = requested_size(fields.size)
-    checkpoint, warnings = _checkpoint(key, fields.model)
+    checkpoint, is_named, warnings = _checkpoint(key, fields.model)
     defaults = of_checkpoint(checkpoint, key.source, key)
     prompts, style_warning = _prompts(key, fields, defaults)
     images = InputImages(key.source, base_url)
     steps = fields.steps or _steps(fields, defaults)
     received = fields.model_dump(mode="json", by_alias=True, exclude_unset=True)
     request: dict[str, Any] = {
-        "checkpoint": checkpoint.name,
+        "checkpoint": checkpoint.name
+        if is_named
+        else "",  # so that a workflow template may have one of its own
         **prompts,
         "num_images": fields.n,
         "batch_size": fields.n,
@@ -90,7 +93,9 @@ def read_submission(
         key=key,
         dialect=DIALECT,
         operation=operation,
-        request=with_tagged_loras(generation, key.source),
+        request=with_tagged_loras(generation, key.source, dialect=DIALECT),
+        model=fields.model or "",
+        edits=isinstance(fields, EditFields) and generation.inpaint is None,
         received={**received, "response_format": response_format(fields), "warnings": warnings},
         input_files=images.files,
         lane=Lane.ASYNC if fields.is_async else Lane.INTERACTIVE,
@@ -127,20 +132,26 @@ def _check_combinations(fields: ImageFields) -> None:
         raise APIError.invalid("response_format", _("The events of a stream have b64_json only."))
 
 
-def _checkpoint(key: AccessKey, name: str | None) -> tuple[ModelFile, list[str]]:
-    """The checkpoint of the field ``model``, with a warning if it stands in for one of the vendor. Raises APIError."""
+def _checkpoint(key: AccessKey, name: str | None) -> tuple[ModelFile, bool, list[str]]:
+    """The checkpoint of the field ``model``, and whether the request names it. Raises APIError.
+
+    A warning says if it stands in for one of the vendor. A name of a workflow rule stands for its template.
+    """
     source = key.source
+    is_of_rule = bool(name) and name in names_of_rules(source, DIALECT)
     try:
-        return resolve(Kind.CHECKPOINT, name or "", source), []
+        return resolve(Kind.CHECKPOINT, name or "", source, dialect=DIALECT), bool(name), []
     except ModelNotFound as error:
-        if not name or not VENDOR_NAMES.fullmatch(name) or source.strict:
+        if not is_of_rule and (not name or not VENDOR_NAMES.fullmatch(name) or source.strict):
             raise APIError.unknown_model(str(error)) from None
     try:
-        default = resolve(Kind.CHECKPOINT, "", source)
+        default = resolve(Kind.CHECKPOINT, "", source, dialect=DIALECT)
     except ModelNotFound as error:
         raise APIError.unknown_model(str(error)) from None
+    if is_of_rule:
+        return default, False, []
     words = {"name": name, "used": default.name}
-    return default, [_("%(name)s is not a model of this server: %(used)s was used") % words]
+    return default, False, [_("%(name)s is not a model of this server: %(used)s was used") % words]
 
 
 def _prompts(key: AccessKey, fields: ImageFields, defaults: ModelDefaults) -> tuple[dict[str, str], str]:
@@ -175,10 +186,7 @@ def _edited(
         message = _("Missing required parameter: '%(param)s'.") % {"param": "image"}
         raise APIError.invalid("image", message, "missing_required_parameter")
     if count > 1:
-        message = _(
-            "Only one image can be sent: no model of this server takes reference images (got %(count)d)."
-        )
-        raise APIError.invalid("image", message % {"count": count}, "unsupported")
+        return _with_references(fields, files, images, received, count)
     image = _image("image", files, (fields.image or [""])[0], images, received)
     request: dict[str, Any] = {"task": "img2img", "init_images": [image], "resize_mode": "crop"}
     if isinstance(fields, VariationFields):
@@ -194,6 +202,33 @@ def _edited(
     inpaint = {"mask": mask, "invert": True}  # its alpha channel is 0 where the image is drawn anew
     notes = [_("input_fidelity has no effect with a mask")] if fields.input_fidelity else []
     return request | {"strength": 1.0, "inpaint": inpaint}, image, notes
+
+
+def _with_references(
+    fields: EditFields | VariationFields,
+    files: Mapping[str, list[bytes]],
+    images: InputImages,
+    received: dict[str, Any],
+    count: int,
+) -> tuple[dict[str, Any], InputImage, list[str]]:
+    """Fields of a request with several images, which only workflow templates take. The first one decides the size."""
+    words = {"count": count, "limit": MAX_REFERENCES}
+    if isinstance(fields, VariationFields):
+        raise APIError.invalid("image", _("Only one image can be varied (got %(count)d).") % words)
+    if count > MAX_REFERENCES:
+        raise APIError.invalid("image", _("At most %(limit)d images can be sent (got %(count)d).") % words)
+    if files.get("mask") or fields.mask:
+        raise APIError.invalid("mask", _("A mask needs exactly one image (got %(count)d).") % words)
+    images.fetch_at_most(MAX_REFERENCES)
+    uploaded = [images.add("image", data) for data in files.get("image", ())]
+    texts = list(fields.image or ())
+    linked = [images.take("image", text) for text in texts]
+    sent = [*uploaded, *linked]
+    received["image"] = [
+        *(stored_form("", image) for image in uploaded),
+        *(stored_form(text, image) for text, image in zip(texts, linked, strict=True)),
+    ]
+    return {"images": sent}, sent[0], []
 
 
 def _by_instruction(input_fidelity: str | None) -> dict[str, Any]:

@@ -16,7 +16,9 @@ def usage(request: GenerationRequest, num_images: int, *, with_input: bool = Tru
     """Usage of ``num_images`` outputs. ``with_input``: whether prompts and input images are counted as well."""
     area = math.ceil(request.width / TOKEN_SIDE) * math.ceil(request.height / TOKEN_SIDE)
     text = _text_tokens(request) if with_input else 0
-    inputs = area * len(request.init_images) if with_input else 0  # read at the size that is drawn
+    inputs = (
+        area * len(request.init_images or request.images) if with_input else 0
+    )  # read at the size that is drawn
     return {
         "input_tokens": text + inputs,
         "input_tokens_details": {"text_tokens": text, "image_tokens": inputs},

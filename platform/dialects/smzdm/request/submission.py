@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
@@ -20,7 +19,6 @@ from jobs.admission.lora_tags import refuse_tags
 from jobs.admission.model_defaults import NONE as NO_DEFAULTS
 from jobs.admission.model_defaults import ModelDefaults, defaults_of
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
-from jobs.images import signed_urls
 from jobs.images.input_files import read_size
 from jobs.images.storage_targets.selectors import find_target
 from jobs.models import Backend, Lane
@@ -37,12 +35,12 @@ CHANGE_BACKGROUND = "change_background"
 SAMPLER, SCHEDULER = "DPM++ 2M", "Karras"
 
 
-def change_background(caller: Caller, body: ChangeBackgroundFields, request: HttpRequest) -> Submission:
+def change_background(caller: Caller, body: ChangeBackgroundFields, base_url: str) -> Submission:
     """The submission of a body. Images are fetched last, after everything else is validated.
 
     Raises Refused or WireError.
     """
-    source, base_url = caller.source, signed_urls.base_url(request)
+    source = caller.source
     backend, backend_note = _backend(source, body.api_type)
     target = target_of(source, body.upload_img_config)
     controls, control_note = control_unit(source, body, backend)
@@ -66,7 +64,7 @@ def change_background(caller: Caller, body: ChangeBackgroundFields, request: Htt
         received=received(body),
         input_files={_reference(data).sha256: data for data in (image, mask) if data is not None},
         lane=Lane.ASYNC if body.calls_back else Lane.INTERACTIVE,
-        callback=_callback(body, request),
+        callback=_callback(body, base_url),
         backend=backend,
         storage_target=target,
         note="; ".join(note for note in (backend_note, control_note) if note),
@@ -150,11 +148,11 @@ def _open_fields(body: ChangeBackgroundFields, defaults: ModelDefaults) -> dict[
     return vendor | defaults.fields({*named, "width", "height"})
 
 
-def _callback(body: ChangeBackgroundFields, request: HttpRequest) -> CallbackRequest | None:
+def _callback(body: ChangeBackgroundFields, base_url: str) -> CallbackRequest | None:
     if not body.calls_back or body.callback_url is None:
         return None
     extra = {"taskid": body.taskid}
-    return CallbackRequest(body.callback_url, extra, base_url=signed_urls.base_url(request))
+    return CallbackRequest(body.callback_url, extra, base_url=base_url)
 
 
 def _reference(data: bytes) -> InputImage:

@@ -1,4 +1,4 @@
-"""assets_generated: the images that a source has generated through this API, in pages, newest first."""
+"""assets_generated: the images and videos that a source has generated through this API, in pages, newest first."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from jobs.images.signed_urls import output_url
 from jobs.models import Backend, Output, OutputKind
 
 IMAGES = ("image", "images")
-OTHER_TYPES = ("video", "videos", "voice", "audio", "3d")  # valid, but nothing here generates them
+VIDEOS = ("video", "videos")
+OTHER_TYPES = ("voice", "audio", "3d")  # valid, but nothing here generates them
 PER_PAGE, MAX_PER_PAGE, MAX_PAGE = 10, 100, 1_000_000
 FIELDS: dict[str, tuple[Coercion, Any]] = {
-    "type": (one_of(*IMAGES, *OTHER_TYPES), IMAGES[0]),
+    "type": (one_of(*IMAGES, *VIDEOS, *OTHER_TYPES), IMAGES[0]),
     "per_page": (between(integer, 1, MAX_PER_PAGE), PER_PAGE),
     "page": (between(integer, 1, MAX_PAGE), 1),
 }
@@ -30,8 +31,9 @@ def page_of(
     """Rows of the page, and the pagination. Raises WireError."""
     values = _parsed(given)
     outputs = Output.objects.none()
-    if values["type"] in IMAGES:
+    if values["type"] not in OTHER_TYPES:
         outputs = Output.objects.filter(job__source=source, job__dialect=DIALECT, kind=OutputKind.IMAGE)
+        outputs = outputs.filter(frames__isnull=values["type"] in IMAGES)
         outputs = outputs.exclude(
             job__backend=Backend.TRAINING
         )  # samples of trainings are no generated images
@@ -64,7 +66,7 @@ def _row(output: Output, base_url: str) -> dict[str, Any]:
     job = output.job
     return {
         "id": int(job.external_id),
-        "type": "image",
+        "type": "video" if output.frames else "image",
         "url": output_url(output, base_url),
         "prompt": job.generation_request.prompt,
         "model_id": job.checkpoint.name if job.checkpoint else None,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from dialects.stablediffusionapi.refused_tools import VIDEO
-
 STORAGE = _("where images are stored is set by the operator of this server, not by its clients")
 OPERATION = _("the operator of this server starts, stops and updates it; clients cannot")
 ONE_REGISTRY = _("all runners share one registry of models, so there is nothing to synchronize")
@@ -19,7 +17,6 @@ ENTERPRISE: dict[str, Promise] = {
     "v1/enterprise/restart_server": OPERATION,
     "v1/enterprise/update_server": OPERATION,
     "v1/enterprise/sync_models": ONE_REGISTRY,
-    "v1/enterprise/text2video": VIDEO,
 }
 PUBLIC: dict[str, Promise] = {
     **{

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from dialects.stablediffusionapi.base import StableDiffusionApiView
 from dialects.stablediffusionapi.errors import WireError, message_fields
+from dialects.stablediffusionapi.refusals import refused_endpoint
 from dialects.stablediffusionapi.request.uploads import stored_base64, upload_of_type
 
 from . import account, assets, operation
@@ -40,8 +41,7 @@ class RefusedEndpoint(StableDiffusionApiView):
     reason: str | Promise = ""
 
     def post(self, request: Request, **_parts: str) -> Response:
-        texts = {"path": f"/api/{self.path}", "reason": self.reason}
-        raise WireError(403, _("%(path)s is not available: %(reason)s.") % texts)
+        raise refused_endpoint(self.path, self.reason)
 
     get = put = delete = post
 

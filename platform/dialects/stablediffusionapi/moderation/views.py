@@ -17,7 +17,7 @@ from jobs.retention.erase import JobNotEnded, erase_images
 
 MAX_PROMPT = 20_000  # characters
 TYPES = ("image", "video", "voice", "3d")
-NOT_FOUND, DELETED = "Request not found", "image deleted"
+NOT_FOUND = "Request not found"
 
 
 class CheckPrompt(StableDiffusionApiView):
@@ -50,14 +50,14 @@ class DeleteImage(StableDiffusionApiView):
     def post(self, request: Request) -> Response:
         number = _parsed(self.given, "request_id", integer)
         kind = TYPES[0] if is_absent(self.given.get("type")) else _parsed(self.given, "type", one_of(*TYPES))
-        job = job_by_number(self.source, str(number)) if kind == TYPES[0] else None
-        if job is None:
+        job = job_by_number(self.source, str(number)) if kind in ("image", "video") else None
+        if job is None or bool(job.request.get("video")) != (kind == "video"):
             raise WireError(400, NOT_FOUND)
         try:
             erase_images(job)
         except JobNotEnded:
             raise WireError(400, _("The request is still processing.")) from None
-        return Response({"status": "success", **message_fields(DELETED)})
+        return Response({"status": "success", **message_fields(f"{kind} deleted")})
 
 
 def _parsed(given: dict[str, Any], name: str, coerce: Any) -> Any:

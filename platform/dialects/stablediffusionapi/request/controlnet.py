@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from access.models import BusinessSource
+from dialects.stablediffusionapi.authentication import DIALECT
 from dialects.stablediffusionapi.errors import WireError
 from gpu_runner.protocol import InputImage, preprocessor_catalog
 from gpu_runner.protocol.request_parts.control import ControlUnit
@@ -101,7 +102,7 @@ def _model(name: str, kind: str, source: BusinessSource) -> str:
     if not name or name in TYPES:
         names.append(TYPES[name or kind][1])
     for candidate in names:
-        if file := control_model(candidate, source):
+        if file := control_model(candidate, source, dialect=DIALECT):
             return file.name
     problems = filter(None, (control_model_problem(candidate, source) for candidate in names))
     raise WireError.invalid({"controlnet_model": [next(problems, f"Model not found: {name or kind}")]})

@@ -9,12 +9,13 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
+from dialects.stablediffusionapi.authentication import DIALECT
 from dialects.stablediffusionapi.errors import WireError
 from gpu_runner.protocol import InputImage
 from gpu_runner.protocol.working_size import working_size
 from jobs.images import outpaint_canvas
 from jobs.images.outpaint_canvas import Box, Expanded
-from models_registry.selectors import instruct_checkpoint
+from models_registry.selectors import instruct_checkpoint, leads_to_template
 
 from . import sizes
 from .controlnet import controls
@@ -210,9 +211,10 @@ def _repaint(
 
 
 def _pix2pix(source: BusinessSource, values: Values, images: InputImages) -> Fields:
-    """Edits the image as the prompt says, by an InstructPix2Pix checkpoint."""
-    checkpoint = values["model_id"] or instruct_checkpoint(source)
-    if not checkpoint:
+    """Edits the image as the prompt says, by an InstructPix2Pix checkpoint or a workflow template."""
+    has_template = leads_to_template(source, DIALECT, "edit")
+    checkpoint = values["model_id"] or ("" if has_template else instruct_checkpoint(source))
+    if not checkpoint and not has_template:
         message = _("pix2pix needs an InstructPix2Pix checkpoint, and the registry has none.")
         raise WireError.invalid({"model_id": [message]})
     scale = values["image_guidance_scale"]

@@ -26,7 +26,7 @@ from dialects.stablediffusionapi.endpoints import Endpoint
 from dialects.stablediffusionapi.errors import WireError
 from gpu_runner.protocol import MAX_SEED
 
-from . import editing_fields, unsupported_fields
+from . import editing_fields, unsupported_fields, video_fields
 
 SMALLEST, LARGEST = 64, 1024
 MAX_SAMPLES = 4
@@ -103,6 +103,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "controlnet": (),
     "super_resolution": ("url",),
     **editing_fields.REQUIRED,
+    **video_fields.REQUIRED,
 }
 
 
@@ -111,7 +112,8 @@ def parse(endpoint: Endpoint, given: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     errors: dict[str, list[str]] = {}
     given = editing_fields.under_documented_names(endpoint, given)
-    for name, coerce in (FIELDS | editing_fields.EDITING.get(endpoint.task, {})).items():
+    own = editing_fields.EDITING.get(endpoint.task) or video_fields.FIELDS.get(endpoint.task) or {}
+    for name, coerce in (FIELDS | own).items():
         try:
             value = given.get(name)
             values[name] = None if _is_null(name, value) else coerce(value)

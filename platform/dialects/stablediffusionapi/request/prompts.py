@@ -65,7 +65,7 @@ def _enhanced(prompt: str, negative: str, source: BusinessSource) -> tuple[str, 
 def _embeddings(values: dict[str, Any], source: BusinessSource) -> list[str]:
     try:
         requested = [*(values["embeddings_model"] or []), *(values["embeddings"] or [])]
-        return [resolve(Kind.EMBEDDING, name, source).name for name in requested]
+        return [resolve(Kind.EMBEDDING, name, source, dialect=DIALECT).name for name in requested]
     except ModelNotFound as error:
         raise WireError.invalid({"embeddings_model": [str(error)]}) from None
 

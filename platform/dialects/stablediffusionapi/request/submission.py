@@ -27,6 +27,7 @@ from .fields import SAFETY_TYPES, parse, required
 from .images import InputImages, without_content
 from .prompts import prompt_fields, prompt_mode
 from .schedulers import DEFAULT, sampling
+from .video import video
 
 STEPS = {"v1": 31, "v3": 30, "v4": 31, "v5": 30, "v6": 31}
 CONTROLNET_STEPS = {"v1": 30}  # where they are not the edition's
@@ -82,7 +83,7 @@ def _generation(
 ) -> dict[str, Any]:
     samples = values["samples"] or 1
     is_community = endpoint.community
-    defaults = defaults_of(values["model_id"] or "", source)
+    defaults = defaults_of(values["model_id"] or "", source, dialect=DIALECT)
     filled = _model_defaults(endpoint, values, defaults)
     values = values | {name: filled.pop(name) for name in ("negative_prompt",) if name in filled}
     fields = {
@@ -260,6 +261,8 @@ TOOLS = {
     "super_resolution": _upscale,
     "enlarge": _upscale,
     "removebg": _cut_out,
+    "text2video": video,
+    "img2video": video,
     "nsfw_check": _nsfw_check,
     "caption": _caption,
 }

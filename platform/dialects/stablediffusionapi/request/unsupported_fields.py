@@ -14,6 +14,10 @@ from . import editing_fields
 
 WITHOUT_EFFECT = ("", "0", "0.0")
 HIRES_FIELDS = ("upscale", "highres_fix")
+NOT_IN_VIDEOS = (
+    *("mask_image", "control_image", "controlnet_model", "panorama", "face_enhance", "safety_checker"),
+    *HIRES_FIELDS,
+)
 
 
 def fields(endpoint: Endpoint, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -36,6 +40,11 @@ def _unsupported(endpoint: Endpoint, values: dict[str, Any]) -> Iterator[tuple[s
         )
     if values.get("as_video"):
         yield "as_video", _("videos are not available")
+    if endpoint.makes_videos:
+        for name in NOT_IN_VIDEOS:
+            if values.get(name):
+                yield name, _("it is not available for videos")
+        return
     if _is_img2img(endpoint, values):
         for name in HIRES_FIELDS:
             if values.get(name):

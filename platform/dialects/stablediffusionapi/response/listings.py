@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Count, Sum
 
 from access.models import BusinessSource
+from dialects.stablediffusionapi.authentication import DIALECT
 from dialects.stablediffusionapi.request import schedulers
 from jobs.models import Backend, Job, Runner, State
 from jobs.models.usage import seconds_per_cost
@@ -20,7 +21,9 @@ LISTED = (Kind.CHECKPOINT, Kind.LORA, Kind.EMBEDDING, Kind.VAE, Kind.CONTROLNET)
 
 def model_rows(source: BusinessSource) -> list[dict[str, Any]]:
     """Rows of the models that a source may use."""
-    return [_row(file) for kind in LISTED for file in list_for(kind, source).order_by("name")]
+    return [
+        _row(file) for kind in LISTED for file in list_for(kind, source, dialect=DIALECT).order_by("name")
+    ]
 
 
 def _row(file: ModelFile) -> dict[str, Any]:

@@ -18,6 +18,8 @@ def meta(job: Job, endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.task == "super_resolution":
         return {}
     request, received = job.generation_request, job.received
+    if request.video:
+        return _video(job, request)
     if endpoint.task in EDITING:
         return _editing(job, request, endpoint)
     fields = _common(job, request) | _safety_checker(received, endpoint)
@@ -30,6 +32,19 @@ def meta(job: Job, endpoint: Endpoint) -> dict[str, Any]:
         fields |= {"strength": request.strength if request.init_images else None}
         fields |= {name: received[name] for name in ("init_image", "mask_image") if name in received}
     return fields
+
+
+def _video(job: Job, request: GenerationRequest) -> dict[str, Any]:
+    """Values that only the workflow knows are null."""
+    video = request.video
+    return {
+        **_common(job, request),
+        "model_id": job.received.get("model_id"),
+        "num_frames": video.frames if video else None,
+        "fps": video.fps if video else None,
+        "output_type": job.received.get("output_type"),
+        "init_image": job.received.get("init_image"),
+    }
 
 
 def _common(job: Job, request: GenerationRequest) -> dict[str, Any]:

@@ -61,12 +61,13 @@ def log_of(training: Training) -> str:
 
 def row(training: Training) -> dict[str, Any]:
     """A training in the list, with the members of a row of the list of models."""
-    settings = training.job.generation_request.training
+    settings, file = training.job.generation_request.training, training.file
     return {
-        "model_id": training.file.name if training.file else training.job.external_id,
+        "model_id": file.name if file else training.job.external_id,
         "training_id": training.job.external_id,
         "status": state_of(training),
         "created_at": training.job.created_at.isoformat(),
+        "expires_at": file.expires_at.isoformat() if file and file.expires_at else None,
         "instance_prompt": settings.trigger if settings else None,
         "model_name": training.name,
         "description": training.description,

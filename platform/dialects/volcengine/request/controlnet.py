@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
+from dialects.volcengine.authentication import DIALECT
 from dialects.volcengine.errors import ServiceError
 from gpu_runner.protocol import preprocessor_catalog
 from gpu_runner.protocol.request_parts.control import ControlUnit
@@ -30,7 +31,7 @@ def read_controls(preset: StylePreset, body: Body, source: BusinessSource) -> tu
     if _needs_no_model(preset.control_module):
         return (_unit(preset, "", weight),)
     file = preset.control_model
-    if file is not None and is_usable(file, source):
+    if file is not None and is_usable(file, source, dialect=DIALECT):
         return (_unit(preset, file.name, weight),)
     if preset.control_optional:
         return ()

@@ -158,7 +158,7 @@ def _prompts(preset: StylePreset, prompt: str, negative: str, source: BusinessSo
     negative = _joined(preset.negative_prompt, negative)
     if preset.prompt and negative:
         return {"prompt": preset.compose_prompt(prompt), "negative_prompt": negative}
-    defaults = defaults_of(preset.checkpoint.name if preset.checkpoint else "", source)
+    defaults = defaults_of(preset.checkpoint.name if preset.checkpoint else "", source, dialect=DIALECT)
     return {
         "prompt": preset.compose_prompt(prompt) if preset.prompt else defaults.prefixed(prompt),
         "negative_prompt": negative or defaults.negative_prompt,

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from pydantic import BaseModel, ValidationError
 
 from access.models import BusinessSource
+from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import GenerationRequest, sampler_catalog, upscaler_catalog
 from gpu_runner.protocol.prompt.extra_networks import InvalidTag, extra_networks
@@ -71,7 +72,7 @@ def vae(name: str, source: BusinessSource) -> tuple[str, str]:
 
 def _is_registered(kind: Kind, name: str, source: BusinessSource) -> bool:
     try:
-        resolve(kind, name, source)
+        resolve(kind, name, source, dialect=DIALECT)
     except ModelNotAllowed:
         return True  # refused at admission
     except ModelNotFound:
@@ -103,7 +104,7 @@ def loras(prompt: str, source: BusinessSource) -> list[dict[str, Any]]:
         raise WireError(f"prompt: Input should have at most {MAX_LORAS} LoRAs")
     for tag in tags:
         try:
-            uses.append(lora_use(tag, source))
+            uses.append(lora_use(tag, source, dialect=DIALECT))
         except (InvalidTag, ModelNotFound) as error:
             values = {"kind": tag.kind, "name": tag.name, "reason": error}
             raise WireError(_("prompt: %(kind)s:%(name)s cannot be used: %(reason)s") % values) from None

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
+from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import preprocessor_catalog
 from gpu_runner.protocol.request_parts.control import ControlUnit
@@ -84,7 +85,7 @@ def find_preprocessor(name: str, field: str) -> preprocessor_catalog.Module:
 def _model(name: str, source: BusinessSource, location: str) -> str:
     if name.lower() in ("", "none"):
         raise WireError(_("%(location)s.model is required") % {"location": location})
-    file = control_model(name, source)
+    file = control_model(name, source, dialect=DIALECT)
     if file is None:
         if problem := control_model_problem(name, source):
             raise WireError(f"{location}.model: {problem}")

@@ -42,7 +42,7 @@ def read_submission(operation: str, key: AccessKey, body: GenerationV2, base_url
     scripts = body.alwayson_scripts
     vae, note = common.vae(scripts.sd_vae or scripts.override_settings.sd_vae, key.source)
     notes = [note] if note else []
-    defaults = defaults_of(scripts.sd_model_checkpoint, key.source, key)
+    defaults = defaults_of(scripts.sd_model_checkpoint, key.source, key, dialect=DIALECT)
     request = _request(operation, body, key.source, inputs, vae, notes, defaults)
     return Submission(
         source=key.source,

@@ -41,7 +41,7 @@ def read_submission(operation: str, key: AccessKey, body: GenerationV3, base_url
     inputs = InputImages(key.source, base_url)
     external = body.saasDrawingExternalImageParameterBO
     vae, note = common.vae(external.vaeName, key.source)
-    defaults = defaults_of(external.baseModelCode, key.source, key)
+    defaults = defaults_of(external.baseModelCode, key.source, key, dialect=DIALECT)
     fields = _common(body, key.source, defaults) | {"vae": vae}
     match body:
         case Text2ImageV3():

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from access.models import BusinessSource
+from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.request.json_body import Name, Wire
 from models_registry.models import Family, Kind, ModelFile
 from models_registry.selectors import list_for
@@ -32,7 +33,7 @@ class Query(Wire, ABC):
 
     def page(self, source: BusinessSource) -> dict[str, Any]:
         """One page. The filters run in Python, because some of the fields are not columns; lists have hundreds of rows."""
-        rows = [self.row(file) for file in list_for(self.KIND, source).order_by("pk")]
+        rows = [self.row(file) for file in list_for(self.KIND, source, dialect=DIALECT).order_by("pk")]
         matching = [row for row in rows if self._matches(row)]
         first = (self.pageNum - 1) * self.pageSize
         return {
@@ -65,13 +66,9 @@ class Loras(Query):
     sdLoraName: Name = ""
 
     def row(self, file: ModelFile) -> Row:
-        name = _file_name(file)
         return {
             "id": file.pk,
-            "sdLoraName": file.name,
-            "sdLoraFileName": name,
-            "sdLoraFileSimplifyName": PurePosixPath(name).stem,
-            "modelTriggerWords": file.trigger_words,
+            **lora_names(file),
             **_base(file),
             **_common(file, "LORA"),
             **COVER_IMAGE,
@@ -115,6 +112,17 @@ LISTS: dict[str, type[Query]] = {
     "queryVaeList": Vaes,
     "queryEmbeddingList": Embeddings,
 }
+
+
+def lora_names(file: ModelFile) -> Row:
+    """Names of a LoRA, and the words that call what it has learned."""
+    name = _file_name(file)
+    return {
+        "sdLoraName": file.name,
+        "sdLoraFileName": name,
+        "sdLoraFileSimplifyName": PurePosixPath(name).stem,
+        "modelTriggerWords": file.trigger_words,
+    }
 
 
 def _file_name(file: ModelFile) -> str:

@@ -13,7 +13,7 @@ from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.errors import WireError
 from dialects.zhiqite.request.tools.base import TOOL
 from jobs.images.signed_urls import output_url, output_urls, preview_url
-from jobs.models import ACTIVE, Job, Output, Preview, State
+from jobs.models import ACTIVE, Backend, Job, Output, Preview, State
 from jobs.scheduling.eta import outlook, progress_of
 
 from . import findings
@@ -27,19 +27,21 @@ DESCRIPTIONS = {
     REJECTED: "任务审核不通过",
 }
 IMAGE_OK, IMAGE_BLOCKED = 1, 2
+# Tools and trainings have queries of their own.
+GENERATIONS = ~Q(operation__startswith=TOOL) & ~Q(backend=Backend.TRAINING)
 HIDING_POLICIES = ("blur", "blank")
 
 
 def find_generation(key: AccessKey, task_id: str) -> Job:
     """The newest generation job of the id. Raises WireError if this key has none."""
-    return _newest(key, task_id, ~Q(operation__startswith=TOOL))
+    return _newest(key, task_id, GENERATIONS)
 
 
 def find_recent_generation(key: AccessKey, task_id: str) -> Job:
     """As ``find_generation``, of jobs that are active, or were created or finished in the current month."""
     month = start_of_month()
     recent = Q(state__in=ACTIVE) | Q(created_at__gte=month) | Q(finished_at__gte=month)
-    return _newest(key, task_id, ~Q(operation__startswith=TOOL) & recent)
+    return _newest(key, task_id, GENERATIONS & recent)
 
 
 def find_tool_task(key: AccessKey, task_id: str, code: str) -> Job:
@@ -106,6 +108,7 @@ def tool(job: Job, base_url: str) -> dict[str, Any]:
         "desc": description(job),
         "outputImageUrl": urls[0] if urls else None,
         "outputImageUrls": urls,
+        **({"outputVideoUrl": urls[0] if urls else None} if job.request.get("video") else {}),
         **findings.fields_of(job, urls),
     }
 

@@ -1,9 +1,13 @@
 """A1111 clients whose requests a rule sends to ComfyUI: they see and name the files that only the servers have."""
 
+import base64
+
 import pytest
 
 from jobs.models import Backend, Job, Runner
 from models_registry.models import Kind, ModelFile, WorkflowRule, WorkflowTemplate
+from tests.dialects.a1111.conftest import solid_png
+from tests.support.comfyui_rows import edit_template
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 FILES = {
@@ -66,6 +70,14 @@ def test_names_of_servers_draw_with_the_servers_files(alice, server, rule):
     )
     assert (job.backend, job.checkpoint.name) == (Backend.COMFYUI, "remote")
     assert job.files["lora:night"]["path"] == "loras/night.safetensors"
+    assert job.received["warnings"] == []
+
+
+def test_init_images_are_the_references_of_a_template_that_takes_several(alice, checkpoint):
+    WorkflowRule.objects.create(template=edit_template(), dialect="a1111", purpose="img2img")
+    images = [base64.b64encode(solid_png(32, 32, color)).decode() for color in ((255, 0, 0), (0, 0, 255))]
+    job = alice.submit("img2img", init_images=images, batch_size=2, prompt="swap them")
+    assert (job.request["num_images"], len(job.generation_request.images)) == (1, 2)
     assert job.received["warnings"] == []
 
 

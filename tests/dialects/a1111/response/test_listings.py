@@ -4,6 +4,8 @@ from django.test import Client
 from dialects.a1111.response.listings import READABLE, REFRESHABLE
 from models_registry.models import Kind, ModelFile
 
+pytestmark = pytest.mark.postgres
+
 
 def test_checkpoints_are_listed_in_the_original_format(alice, checkpoint) -> None:
     checkpoint.path = "checkpoints/sub/shapes.safetensors"

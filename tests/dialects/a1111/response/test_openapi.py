@@ -10,7 +10,7 @@ from dialects.a1111.response.openapi import document
 from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG
 from dialects.a1111.urls import urlpatterns
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 UNDOCUMENTED = {"docs", "openapi.json", "^(?:sdapi|controlnet|internal)(?:/(?s:.*))?$"}
 UNAVAILABLE = {

@@ -6,7 +6,7 @@ import pytest
 
 from access.models import AccessKey
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 def test_balance_is_what_quotas_leave(alice, source, work):

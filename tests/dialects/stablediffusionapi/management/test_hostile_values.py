@@ -9,7 +9,7 @@ from tests.dialects.stablediffusionapi.conftest import data_uri, png
 from tests.dialects.stablediffusionapi.test_hostile_values import check, keyed, send
 from tests.support.hostile_values import FUZZ, bodies, encoded
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db]
+pytestmark = [pytest.mark.slow, pytest.mark.django_db, pytest.mark.postgres]
 
 MODEL = {"url": "http://127.0.0.1/night.safetensors", "model_id": "night", "model_category": "lora"}
 BODIES = {

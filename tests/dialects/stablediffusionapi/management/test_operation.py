@@ -4,7 +4,7 @@ import pytest
 
 from jobs.models import Job, Runner, State
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 def test_system_details_tell_counts_and_no_names(alice, charlie, runner):

@@ -8,7 +8,7 @@ from jobs.models import InputPicture, Job, Output
 from jobs.models.archive import JobInput
 from models_registry.models import Kind
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 def with_words(source, nsfw=(), cp=()):

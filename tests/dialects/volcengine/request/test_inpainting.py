@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dialects.volcengine.curl import curl
-from jobs.curl_export import Context
+from dialects.volcengine.examples import repeat
+from jobs.api_reference.job_calls import JobContext
 from jobs.images.storage import read_input
 from jobs.models import Job
 from models_registry.models import StylePreset
@@ -130,9 +130,9 @@ def test_job_stores_the_request_and_its_curl_export_repeats_it(alice, presets):
     job = alice.submit(sent)
     assert (job.received["left"], sorted(job.received)) == (0.5, ["left", "picture", "req_key"])
     request = job.generation_request
-    command = curl(Context(job, request, "http://here"))
-    assert request.init_images[0].sha256 in command
-    assert request.change_background.mask.sha256 in command
+    urls = repeat(JobContext(job, request, "http://here")).body["image_urls"]
+    assert request.init_images[0].sha256 in urls[0]
+    assert request.change_background.mask.sha256 in urls[1]
 
 
 def test_missing_images_are_refused(refused):

@@ -187,12 +187,6 @@ def test_expansion_beyond_the_largest_size_is_refused(alice, web):
     assert "would be too large: 8000x8" in alice.refused("tool/imgExpand", body)
 
 
-def test_training_is_not_supported(alice):
-    assert "add the model files to the registry" in alice.refused(
-        "modelTraining/submitTraining/Job", {"taskId": "a"}
-    )
-
-
 def test_img_expand_draws_around_the_photo_as_a_viewer_shows_it(use, web):
     web.answers["/photo"] = answer(200, photo(96, 48))
     request = use("imgExpand", sourceImage=web.url("/photo"), horizontalExpansionRatio=2).generation_request

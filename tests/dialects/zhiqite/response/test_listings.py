@@ -4,6 +4,8 @@ import pytest
 
 from models_registry.models import Kind
 
+pytestmark = pytest.mark.postgres
+
 PAGE = {"pageSize": 10, "pageNum": 1}
 
 

@@ -11,8 +11,8 @@ from gpu_runner.protocol.families.registry import FAMILIES
 
 def test_shift_of_flux_is_that_of_its_reference_code_at_1024_pixels():
     line = Shift(line=((256, 0.5), (4096, 1.15)))
-    assert line.of(4096) == pytest.approx(math.exp(1.15))
-    assert line.of(256) == pytest.approx(math.exp(0.5))
+    assert line.of(4096, 20) == pytest.approx(math.exp(1.15))
+    assert line.of(256, 20) == pytest.approx(math.exp(0.5))
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=list(FAMILIES))

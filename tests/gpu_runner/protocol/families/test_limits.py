@@ -1,10 +1,12 @@
 """What flow-matching families refuse, and what has no effect with them."""
 
+from dataclasses import replace
+
 import pytest
 
 from gpu_runner.protocol import GenerationRequest, Hires
 from gpu_runner.protocol.families.limits import left_out, limits
-from gpu_runner.protocol.families.registry import FAMILIES
+from gpu_runner.protocol.families.registry import FAMILIES, family_of
 from gpu_runner.protocol.prompt.window import cut_prompts
 from gpu_runner.protocol.request_parts.passes import LoraUse, Refiner
 from gpu_runner.protocol.request_parts.sampling import SigmaOverrides
@@ -52,8 +54,10 @@ def test_a_negative_prompt_needs_guidance_by_it():
 
 
 def test_loras_are_for_the_families_that_take_them():
-    assert fields("qwen_image", loras=(LoraUse(name="a"),)) == ["loras"]
-    assert fields("z_image", loras=(LoraUse(name="a"),)) == []
+    without = replace(FAMILIES["z_image"], features=frozenset())
+    request = GenerationRequest(prompt="a cat", sampler="Euler", loras=(LoraUse(name="a"),))
+    assert [limit.field for limit in limits(without, request)] == ["loras"]
+    assert not list(limits(FAMILIES["z_image"], request))
 
 
 def test_embeddings_that_a_prompt_names_have_no_effect():
@@ -66,3 +70,7 @@ def test_a_prompt_beyond_the_window_of_a_language_model_is_cut():
     request = GenerationRequest(prompt="word " * 505, negative_prompt="word " * 503)
     assert cut_prompts(FAMILIES["z_image"], request) == ("prompt",)
     assert cut_prompts(FAMILIES["sd3"], request) == ()
+    assert cut_prompts(FAMILIES["flux1"], request) == ()
+    assert cut_prompts(family_of("flux1", "schnell"), request) == ("prompt", "negative_prompt")
+    assert cut_prompts(FAMILIES["flux2"], request) == ("prompt", "negative_prompt")
+    assert cut_prompts(FAMILIES["qwen_image"], request) == ()

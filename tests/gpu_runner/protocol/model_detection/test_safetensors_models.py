@@ -256,9 +256,10 @@ FLUX_TEXT = factors("lora_te1_text_model_encoder_layers_0_self_attn_q_proj", 768
 @pytest.mark.parametrize(
     ("tensors", "family", "problem"),
     [
-        (FLUX, "flux1", "it is a LoRA for FLUX.1"),
-        (FLUX | FLUX_TEXT, "flux1", "it is a LoRA for FLUX.1"),
-        (factors("lora_unet_single_blocks_0_linear1", 3072, 9216) | FLUX_TEXT, "flux1", "a LoRA for FLUX.1"),
+        (FLUX, "flux1", ""),
+        (FLUX | FLUX_TEXT, "flux1", ""),
+        (factors("lora_unet_single_blocks_0_linear1", 3072, 9216) | FLUX_TEXT, "flux1", ""),
+        (factors("transformer_blocks.0.img_mod.1", 3072, 18432), "qwen_image", ""),
         (factors("transformer.transformer_blocks.0.attn.to_out.0", 1536, 1536), "sd3", ""),
         (factors("diffusion_model.joint_blocks.0.x_block.attn.proj", 1536, 1536), "sd3", ""),
         (factors("blocks.0.self_attn.q", 1536, 1536), "unknown", "not those of a Stable Diffusion UNet"),

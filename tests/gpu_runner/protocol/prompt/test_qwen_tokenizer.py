@@ -2,7 +2,14 @@
 
 import pytest
 
-from gpu_runner.protocol.prompt.qwen_tokenizer import END, START, TEMPLATE_TOKENS, chat_tokens
+from gpu_runner.protocol.prompt.qwen_tokenizer import (
+    DESCRIBE_TOKENS,
+    END,
+    START,
+    TEMPLATE_TOKENS,
+    chat_tokens,
+    described_tokens,
+)
 
 # From tokenizer.json of Qwen3, without the template around the prompt.
 TOKENS = {
@@ -23,3 +30,11 @@ def test_tokens_are_those_of_the_authors(prompt):
 def test_a_prompt_cannot_end_its_message():
     assert chat_tokens("<|im_end|>").count(END) == 1
     assert len(chat_tokens("")) == TEMPLATE_TOKENS
+
+
+def test_the_task_of_qwen_image_has_the_length_that_its_pipeline_leaves_out():
+    assert described_tokens("a red circle, 2 cats!")[DESCRIBE_TOKENS:][:3] == [64, 2518, 12671]
+
+
+def test_an_empty_thought_follows_where_the_model_is_told_not_to_think():
+    assert chat_tokens("", answers_at_once=True)[TEMPLATE_TOKENS:] == [151667, 271, 151668, 271]

@@ -1,14 +1,18 @@
 """Import of ComfyUI workflows: proposed slots, the editor's format, and files that are none."""
 
+import copy
 import json
 
 import pytest
 
-from gpu_runner.protocol.workflows import slots
+from console.registry.workflows import import_notes
+from gpu_runner.protocol.workflows import reasons, slots
+from gpu_runner.protocol.workflows.imports import notes
 from gpu_runner.protocol.workflows.imports.documents import NoWorkflow, read_document
 from gpu_runner.protocol.workflows.imports.editor_format import NotConvertible, converted
 from gpu_runner.protocol.workflows.imports.slot_proposal import proposed
-from tests.support.template_exports import EXPORTS, SD15
+from jobs.admission import workflow_reasons
+from tests.support.template_exports import EXPORTS, SD15, node
 
 EXPECTED = {
     "flux": {
@@ -26,10 +30,10 @@ EXPECTED = {
         "num_inference_steps": None, "checkpoint": None, "loras": None,
     },
     "qwen_image": {"prompt": "6.text", "negative_prompt": "7.text", "guidance_scale": "3.cfg", "width": "58.width"},
-    "qwen_edit": {"prompt": "111.prompt", "negative_prompt": "110.prompt", "init_images": "78.image", "width": None},
+    "qwen_edit": {"prompt": "111.prompt", "negative_prompt": "110.prompt", "images[0]": "78.image", "init_images": None, "width": None},
     "wan_i2v": {
         "prompt": "6.text", "negative_prompt": "7.text", "init_images": "52.image", "width": "50.width",
-        "strength": None, "filename_prefix": "28.filename_prefix",
+        "strength": None, "filename_prefix": "28.filename_prefix", "video.frames": "50.length", "video.fps": "28.fps",
     },
     "upscale": {"init_images": "1.image", "prompt": None, "seed": None, "filename_prefix": "9.filename_prefix"},
     "z_image": {"prompt": "27.text", "negative_prompt": None, "num_inference_steps": "3.steps"},
@@ -44,14 +48,42 @@ EXPECTED = {
 @pytest.mark.parametrize("name", EXPORTS)
 def test_export_gets_the_slots_of_its_graph(name):
     proposal = proposed(read_document(json.dumps({"prompt": EXPORTS[name]})))
-    slots.read(name, proposal.graph, proposal.slots, proposal.if_asked)
+    slots.read(name, proposal.graph, proposal.slots, proposal.if_asked, proposal.output)
     assert {slot: proposal.slots.get(slot) for slot in EXPECTED[name]} == EXPECTED[name]
     assert "seed" not in proposal.if_asked
 
 
 def test_what_the_proposal_leaves_out_is_told():
-    assert "start_at_step" in " ".join(proposed(EXPORTS["sdxl_refiner"]).notes)
-    assert "replaced by SaveImage" in " ".join(proposed(EXPORTS["flux2_subgraph"]).notes)
+    assert "start_at_step" in " ".join(map(str, proposed(EXPORTS["sdxl_refiner"]).notes))
+    assert "replaced by SaveImage" in " ".join(map(str, proposed(EXPORTS["flux2_subgraph"]).notes))
+
+
+def test_images_of_an_edit_get_slots_in_the_order_of_its_inputs():
+    graph = copy.deepcopy(EXPORTS["qwen_edit"])
+    graph |= {key: node("LoadImage", image=f"{key}.png") for key in ("10", "11")}
+    graph["12"] = node("ImageScaleToTotalPixels", image=["10", 0], upscale_method="lanczos", megapixels=1.0)
+    for encoder in ("111", "110"):
+        graph[encoder]["inputs"] |= {"image2": ["12", 0], "image3": ["11", 0]}
+    proposal = proposed(graph)
+    assert {slot: place for slot, place in proposal.slots.items() if slot.startswith("images")} == {
+        "images[0]": "78.image", "images[1]": "10.image", "images[2]": "11.image",
+    }  # fmt: skip
+    assert proposal.if_asked[-2:] == ["images[1]", "images[2]"], "the encoder draws without them"
+    slots.read("edit", proposal.graph, proposal.slots, proposal.if_asked)
+
+
+def test_further_nodes_that_save_are_extras():
+    graph = EXPORTS["sd15"] | {"20": node("SaveImage", images=["8", 0], filename_prefix="copy")}
+    proposal = proposed(graph)
+    assert (proposal.slots["filename_prefix"], proposal.slots["extras"]) == (
+        "9.filename_prefix",
+        "20.filename_prefix",
+    )
+
+
+def test_every_note_and_reason_is_marked_for_translation():
+    assert set(import_notes.MESSAGES) == set(notes.MESSAGES)
+    assert set(workflow_reasons.MESSAGES) == set(reasons.MESSAGES)
 
 
 NODES = {

@@ -24,7 +24,7 @@ IMG2IMG = {"task": "img2img", "init_images": (IMAGE,)}
 
 def unsupported(**fields) -> list[str]:
     request = GenerationRequest(**fields)
-    return [field for field, _why in unsupported_fields(request, shipped_workflow(purpose_of(request)))]
+    return [found.field for found in unsupported_fields(request, shipped_workflow(purpose_of(request)))]
 
 
 @pytest.mark.parametrize(

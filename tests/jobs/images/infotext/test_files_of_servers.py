@@ -1,9 +1,12 @@
 """Infotext fields of files that only a ComfyUI server has: they have no hash, so none is written."""
 
 from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.passes import LoraUse
 from jobs.images.infotext import model_fields, workflow_fields
-from models_registry.models import WorkflowTemplate
+from jobs.images.infotext.controlnet_fields import control_parameters
+from jobs.models import Job
+from models_registry.models import ModelFile, WorkflowTemplate
 from tests.support.comfyui_templates import FLUX_SLOTS, flux
 
 REQUEST = GenerationRequest(vae="sepia", loras=(LoraUse(name="night"), LoraUse(name="day")))
@@ -17,6 +20,15 @@ FILES = {
 def test_files_without_a_hash_are_named_without_one():
     assert model_fields.vae_pairs(REQUEST, FILES) == {"VAE hash": None, "VAE": "sepia.safetensors"}
     assert model_fields.pairs(REQUEST, FILES) == {"Lora hashes": "day: abababababab"}
+
+
+def test_controlnet_without_a_hash_has_no_empty_brackets():
+    unit = ControlUnit(model="lineart", module="canny")
+    job = Job(files={"controlnet:lineart": {"path": "controlnet/lineart.pth", "sha256": ""}})
+    written = str(control_parameters(job, GenerationRequest(controls=(unit,)))["ControlNet 0"])
+    assert "Model: lineart, " in written
+    file = ModelFile(path="controlnet/lineart.pth")
+    assert file.control_title == "lineart", "as the list of ControlNets and its clients name it"
 
 
 def test_files_that_the_template_names_are_told_and_values_that_it_ignores_are_not():

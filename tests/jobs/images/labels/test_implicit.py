@@ -147,6 +147,7 @@ def test_an_object_of_the_request_alone_is_written_as_it_is(stored):
 
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
 @pytest.mark.parametrize("output_format", ["png", "jpeg", "webp"])
+@pytest.mark.slow
 def test_exiftool_reads_the_labels(output_format, stored, producer, tmp_path):
     number, data = stored(output_format=output_format)
     path = tmp_path / f"picture.{output_format}"

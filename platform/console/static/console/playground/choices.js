@@ -6,7 +6,7 @@ const fields = form.elements;
 const KINDS = ["checkpoint", "lora", "vae", "controlnet", "upscaler"];
 
 // What the source may use: models by kind, and the lists of the console.
-export const known = { models: {}, styles: [], modules: [], latent_upscalers: [], samples: {} };
+export const known = { models: {}, styles: [], modules: [], latent_upscalers: [], samples: {}, dialects: [] };
 
 export const fill = (select, options, chosen = "") => {
   const before = select.dataset.wanted ?? select.value;

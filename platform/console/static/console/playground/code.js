@@ -1,57 +1,49 @@
-// The request as code: curl, Python and JavaScript for the native API. Credentials are environment variables.
-const BASE = location.origin;
-const INDENT = "    ";
+// The request as code in the chosen API and language, as the server writes it. Nothing is requested while it is closed.
+import { ApiError, messageOf, send } from "./api.js";
+import { fill, known } from "./choices.js";
+import { showText, text } from "./texts.js";
 
-const python = (value, indent = "") => {
-  if (value === null) return "None";
-  if (typeof value === "boolean") return value ? "True" : "False";
-  if (typeof value !== "object") return JSON.stringify(value);
-  const inner = indent + INDENT;
-  const [open, close] = Array.isArray(value) ? "[]" : "{}";
-  const items = Array.isArray(value)
-    ? value.map((item) => python(item, inner))
-    : Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${python(item, inner)}`);
-  return items.length ? `${open}\n${items.map((item) => `${inner}${item},\n`).join("")}${indent}${close}` : open + close;
+const form = document.getElementById("playground");
+const fields = form.elements;
+const [section, code, note] = ["as-code", "code", "code-note"].map((id) => document.getElementById(id));
+
+let body = null, requests = 0;
+const write = async () => {
+  if (!section.open || !body || !fields.code_dialect.value) return;
+  const number = ++requests;
+  const api = fields.code_dialect.value;
+  const json = { source: fields.source.value, dialect: api, language: fields.code_language.value, request: body };
+  try {
+    const answer = await (await send(form.dataset.code, { json })).json();
+    if (number !== requests) return;
+    code.textContent = answer.code;
+    if (answer.reason) showText(note, text("no_code", { api, reason: answer.reason }), true);
+    else showText(note, answer.lacking.length ? text("lacking", { api, fields: answer.lacking.join(", ") }) : "", answer.lacking.length > 0);
+  } catch (error) {
+    if (number !== requests) return;
+    code.textContent = "";
+    showText(note, messageOf(error instanceof ApiError ? error : null), true);
+  }
 };
 
-const LANGUAGES = {
-  curl: (body) =>
-    `curl -sS ${BASE}/api/v1/jobs \\\n  -H "Authorization: Bearer $KEY_ID:$SECRET" \\\n` +
-    `  -H 'Content-Type: application/json' --data-binary @- <<'END'\n${JSON.stringify(body, null, 2)}\nEND`,
-  python: (body) =>
-    `import os, time, requests
-
-api = requests.Session()
-api.headers["Authorization"] = f"Bearer {os.environ['KEY_ID']}:{os.environ['SECRET']}"
-job = api.post("${BASE}/api/v1/jobs", json=${python(body)})
-job.raise_for_status()
-job = job.json()
-while job["state"] in ("queued", "running"):
-    time.sleep(0.5)
-    job = api.get("${BASE}" + job["url"]).json()
-for output in job["outputs"]:
-    with open(f"{job['id']}-{output['index']}.png", "wb") as file:
-        file.write(api.get("${BASE}" + output["url"]).content)
-`,
-  javascript: (body) =>
-    `import { writeFile } from "node:fs/promises";
-
-const headers = { Authorization: \`Bearer \${process.env.KEY_ID}:\${process.env.SECRET}\`, "Content-Type": "application/json" };
-const call = async (path, options) => {
-  const response = await fetch("${BASE}" + path, { headers, ...options });
-  if (!response.ok) throw new Error(await response.text());
-  return response;
+// Shows the code of another body of the native API.
+export const showCode = (newBody) => {
+  body = newBody;
+  write();
 };
-let job = await (await call("/api/v1/jobs", { method: "POST", body: JSON.stringify(${JSON.stringify(body, null, 2)}) })).json();
-while (["queued", "running"].includes(job.state)) {
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  job = await (await call(job.url)).json();
+
+section.addEventListener("toggle", write);
+for (const name of ["code_dialect", "code_language"]) {
+  fields[name].addEventListener("input", (event) => {
+    event.stopPropagation(); // no other quote
+    write();
+  });
 }
-for (const output of job.outputs) {
-  await writeFile(\`\${job.id}-\${output.index}.png\`, Buffer.from(await (await call(output.url)).arrayBuffer()));
-}
-`,
-};
-
-// Without what only the page needs: previews.
-export const codeOf = (language, { preview_every, ...body }) => LANGUAGES[language](body);
+form.addEventListener("choices", () => {
+  fill(fields.code_dialect, known.dialects.map((value) => ({ value })));
+  write();
+});
+document.getElementById("copy-code").addEventListener("click", async () => {
+  await navigator.clipboard.writeText(code.textContent);
+  showText(document.getElementById("copied"), text("copied"));
+});

@@ -2,7 +2,7 @@
 import { messageOf, quote, send, submit } from "./api.js";
 import { addBrowser } from "./cards.js";
 import { loadChoices } from "./choices.js";
-import { codeOf } from "./code.js";
+import { showCode } from "./code.js";
 import { controls } from "./controls.js";
 import { remember, show as showHistory } from "./history.js";
 import { showMode } from "./image/init_image.js";
@@ -15,7 +15,7 @@ import { variationsOf, withSharedSeed } from "./variations.js";
 
 const form = document.getElementById("playground");
 const fields = form.elements;
-const [quoteLine, stateLine, bar, cancel, code] = ["quote", "state", "progress", "cancel", "code"].map((id) => document.getElementById(id));
+const [quoteLine, stateLine, bar, cancel] = ["quote", "state", "progress", "cancel"].map((id) => document.getElementById(id));
 const button = form.querySelector("[type=submit]");
 
 const requests = async () => {
@@ -38,7 +38,7 @@ const quoteForm = async () => {
   try {
     const result = await requests();
     if (number !== quotesSent) return;
-    code.textContent = codeOf(fields.code_language.value, result.cells[0].body);
+    showCode(result.cells[0].body);
     const answers = await quotesOf(result.cells.map((cell) => cell.body));
     const refused = answers.find((answer) => !answer.accepted);
     if (refused) return say(refused.refusals.map((refusal) => refusal.detail).join(" "), true);
@@ -119,10 +119,6 @@ form.addEventListener("mode", quoteSoon);
 document.getElementById("random-seed").addEventListener("click", () => {
   fields.seed.value = "";
   quoteSoon();
-});
-document.getElementById("copy-code").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(code.textContent);
-  showText(document.getElementById("copied"), text("copied"));
 });
 addBrowser(document.getElementById("browse-checkpoints"), "checkpoint", fields.checkpoint);
 

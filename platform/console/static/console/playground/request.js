@@ -64,6 +64,16 @@ const hires = () => ({
   strength: number("hires_strength"),
 });
 
+// A video has the models and the sampler of its workflow.
+const OF_WORKFLOW = ["checkpoint", "sampler", "scheduler", "clip_skip", "vae"];
+const asVideo = (request) => {
+  const video = {};
+  if (value("video_frames")) video.frames = number("video_frames");
+  if (value("video_fps")) video.fps = number("video_fps");
+  const others = Object.entries(request).filter(([name]) => !OF_WORKFLOW.includes(name));
+  return { ...Object.fromEntries(others), video };
+};
+
 // One request, before its variations. Raises Incomplete.
 export const requestBody = async () => {
   if (mode() !== "txt2img" && !initImage.blob) throw new Incomplete(text("choose_image"));
@@ -85,5 +95,6 @@ export const requestBody = async () => {
   if (mode() === "txt2img" && fields.hires.checked) request.hires = hires();
   const units = await controls.units();
   if (units.length) request.controls = units;
-  return { ...request, ...(await parts[mode()]()) };
+  const whole = { ...request, ...(await parts[mode()]()) };
+  return ["txt2img", "img2img"].includes(mode()) && fields.video?.checked ? asVideo(whole) : whole;
 };

@@ -13,15 +13,22 @@ const button = (label, onClick) => {
   made.addEventListener("click", onClick);
   return made;
 };
-const figureOf = (src, alt, ...more) => {
+const figureOf = (src, alt, ...more) => figureWith(Object.assign(new Image(), { src, alt }), ...more);
+const figureWith = (shown, ...more) => {
   const figure = document.createElement("figure");
-  figure.append(Object.assign(new Image(), { src, alt }), ...more);
+  figure.append(shown, ...more);
   return figure;
+};
+const playerOf = (src, label) => {
+  const player = Object.assign(document.createElement("video"), { src, controls: true, loop: true, playsInline: true });
+  player.setAttribute("aria-label", label);
+  return player;
 };
 
 const outputFigure = async (job, output) => {
   const blob = await (await send(output.url)).blob();
   const url = URL.createObjectURL(blob);
+  const isVideo = output.content_type.startsWith("video/");
   const download = Object.assign(element("a", text("download"), "at-small"), { href: url });
   download.download = `${job.id}-${output.index}.${output.content_type.split("/")[1]}`;
   const details = element("details", "", "at-infotext");
@@ -33,15 +40,15 @@ const outputFigure = async (job, output) => {
   };
   actions.append(
     button(text("use_seed", { seed: output.seed }), reuse),
-    button(text("use_image"), () => initImage.set(blob)),
+    ...(isVideo ? [] : [button(text("use_image"), () => initImage.set(blob))]),
     download,
   );
-  return figureOf(url, job.request.prompt, actions, details);
+  return isVideo ? figureWith(playerOf(url, job.request.prompt), actions, details) : figureOf(url, job.request.prompt, actions, details);
 };
 
 // Places of the images: one box for each job, in a table if there are axes.
 export const layOut = ({ isGrid, x, y, cells }) => {
-  images.querySelectorAll("img").forEach((image) => URL.revokeObjectURL(image.src));
+  images.querySelectorAll("img, video").forEach((image) => URL.revokeObjectURL(image.src));
   const boxes = cells.map(() => element("div", "", "at-cell"));
   images.classList.toggle("at-grid", isGrid);
   if (!isGrid) {

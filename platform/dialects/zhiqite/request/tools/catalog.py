@@ -20,6 +20,7 @@ from .analysis_tools import (
 from .base import TOOL, Tool
 from .image_tools import ControlPreview, Enlarge, FaceRestore, Rembg, SuperResolution, Watermark
 from .inpainting import Erase, ImgExpand, RemoveMark
+from .video_tools import IMAGE_TO_VIDEO, ImageToVideo
 from .workflow_tools import TEXT_TO_IMAGE, ComfyTextToImage
 
 TOOLS: dict[str, type[Tool]] = {
@@ -33,6 +34,7 @@ TOOLS: dict[str, type[Tool]] = {
     "watermark/add": Watermark,
     "watermark/remove": RemoveMark,
     TEXT_TO_IMAGE: ComfyTextToImage,
+    IMAGE_TO_VIDEO: ImageToVideo,
     "face/detection": FaceDetection,
     "image/audit": ImageAudit,  # [R]
     INTERROGATE: Interrogate,

@@ -141,6 +141,19 @@ def test_vae_of_qwen_image_is_recognized_in_the_names_of_wan_too():
     assert "48 channels" in inspect(of_wan_2_2).problem
 
 
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [("FLUX.2", "decoder.conv_out.weight"), ("Qwen-Image", "decoder.up_blocks.1.resnets.2.conv1.weight")],
+)
+def test_vaes_of_newer_families_are_complete_at_full_size(name, missing):
+    shapes = shapes_of(name)
+    assert inspect(shapes).problem == ""
+    assert (
+        inspect({key: shape for key, shape in shapes.items() if key != missing}).problem
+        == f"missing tensor {missing}"
+    )
+
+
 def test_vae_of_sixteen_channels_is_complete_in_the_layout_of_its_authors():
     with torch.device("meta"):
         vae = AutoencoderKL(**SIXTEEN)

@@ -70,14 +70,15 @@ def test_a_transformer_is_recognized_by_its_tensors(tmp_path, family):
     assert (identify(header.shapes).kind, identify(header.shapes).family) == ("checkpoint", family)
 
 
-def test_a_unet_alone_names_the_text_encoder_that_it_lacks(tmp_path):
+def test_a_unet_alone_is_one_without_text_encoder(tmp_path):
     names = {
         "input_blocks.0.0.weight": torch.zeros(32, 4, 3, 3),
         "middle_block.1.transformer_blocks.0.attn2.to_k.weight": torch.zeros(32, 768),
     }
     found = inspect(read_gguf_header(write_gguf(tmp_path / "x.gguf", names)).header.shapes)
     assert (found.kind, found.family) == ("checkpoint", "sd15")
-    assert found.problem == "it has no text encoder (CLIP-L)"
+    assert found.detail["without_text"]
+    assert "text encoder" not in found.problem
 
 
 def in_llama_names(state, table):

@@ -1,0 +1,1 @@
+"""Videos among the outputs of jobs: facts, labels, posters, ranges."""
