@@ -43,6 +43,8 @@ FPS = _("Frames per second of a video. Absent: those of the workflow.")
 SECONDS = _("Duration of a video, instead of its frames.")
 VIDEO = _("Ask for a video, with its frames and frames per second.")
 
+REFERENCES = _("Reference images that a model looks at, for workflow templates that take them.")
+
 MEANINGS: dict[str, Promise] = {
     **OPTIONS,
     **dict.fromkeys(("prompt", "positive_prompt", "custom_prompt", "text"), PROMPT),
@@ -60,6 +62,7 @@ MEANINGS: dict[str, Promise] = {
     **dict.fromkeys(("sampler", "sampler_name", "sampler_index", "samplerName", "samplerIndex"), SAMPLER),
     "scheduler": SCHEDULER,
     **dict.fromkeys(("init_images", "init_image", "image", "image_link", "img_url", "sourceImageUrl"), IMAGE),
+    "images": REFERENCES,
     **dict.fromkeys(("image_urls", "binary_data_base64", "url"), IMAGE),
     **dict.fromkeys(("num_frames", "frames"), FRAMES),
     "fps": FPS,
