@@ -76,7 +76,9 @@ def test_invalid_template_is_refused(ops, template, field, value):
     assert response.context["adminform"].form.errors
 
 
-@pytest.mark.parametrize("changed", [{"output": "video"}, {"purpose": "img2video"}], ids=["output", "purpose"])
+@pytest.mark.parametrize(
+    "changed", [{"output": "video"}, {"purpose": "img2video"}], ids=["output", "purpose"]
+)
 def test_purpose_and_output_are_both_of_videos(ops, template, changed):
     response = save(ops, template, **changed)
     assert "both be videos" in str(response.context["adminform"].form.errors["purpose"])
