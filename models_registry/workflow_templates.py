@@ -33,6 +33,9 @@ class OutputType(models.TextChoices):
     VIDEO = "video", _("video")
 
 
+VIDEO_PURPOSES = frozenset({"txt2video", "img2video"})
+
+
 class WorkflowTemplate(models.Model):
     """A ComfyUI graph in API format, and the slots into which the values of a request are filled."""
 
@@ -177,6 +180,10 @@ class WorkflowTemplate(models.Model):
             field = "slots" if str(error).startswith("slot") else "graph"
             field = next((name for name in ("if_asked", "output") if str(error).startswith(name)), field)
             raise ValidationError({field: str(error)}) from error
+        if self.purpose and (self.purpose in VIDEO_PURPOSES) != (self.output == OutputType.VIDEO):
+            raise ValidationError(
+                {"purpose": _("The purpose and the output must both be videos, or both images.")}
+            )
         if (self.cost_per_second is None) != (self.cost_max_seconds is None):
             field = "cost_per_second" if self.cost_per_second is None else "cost_max_seconds"
             raise ValidationError({field: _("Cost per second and seconds reserved are set together.")})

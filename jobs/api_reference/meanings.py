@@ -38,6 +38,10 @@ INPAINT = _("How the masked part is filled and blended.")
 SIGMAS = _("Parameter of samplers that add noise.")
 STYLES = _("Prompt styles of the registry.")
 MARK = _("Visible text on the image.")
+FRAMES = _("Number of frames of a video. Absent: that of the workflow.")
+FPS = _("Frames per second of a video. Absent: those of the workflow.")
+SECONDS = _("Duration of a video, instead of its frames.")
+VIDEO = _("Ask for a video, with its frames and frames per second.")
 
 REFERENCES = _("Reference images that a model looks at, for workflow templates that take them.")
 
@@ -46,7 +50,7 @@ MEANINGS: dict[str, Promise] = {
     **dict.fromkeys(("prompt", "positive_prompt", "custom_prompt", "text"), PROMPT),
     **dict.fromkeys(("negative_prompt", "negativePrompt", "u_prompt"), NEGATIVE),
     **dict.fromkeys(("steps", "num_inference_steps", "ddim_steps"), STEPS),
-    **dict.fromkeys(("cfg_scale", "guidance_scale", "promptGuidanceFactor"), GUIDANCE),
+    **dict.fromkeys(("cfg_scale", "cfgScale", "guidance_scale", "promptGuidanceFactor"), GUIDANCE),
     **dict.fromkeys(("width", "height", "size", "long_resolution"), SIZE),
     "seed": SEED,
     **dict.fromkeys(("strength", "denoising_strength", "deNoisingStrength"), STRENGTH),
@@ -60,6 +64,10 @@ MEANINGS: dict[str, Promise] = {
     **dict.fromkeys(("init_images", "init_image", "image", "image_link", "img_url", "sourceImageUrl"), IMAGE),
     "images": REFERENCES,
     **dict.fromkeys(("image_urls", "binary_data_base64", "url"), IMAGE),
+    **dict.fromkeys(("num_frames", "frames"), FRAMES),
+    "fps": FPS,
+    "seconds": SECONDS,
+    "video": VIDEO,
     **dict.fromkeys(("mask", "mask_image", "mask_link", "mask_url"), MASK),
     **dict.fromkeys(("callback_url", "callbackUrl", "webhook"), CALLBACK),
     **dict.fromkeys(("clip_skip", "CLIP_stop_at_last_layers"), CLIP_SKIP),

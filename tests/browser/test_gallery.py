@@ -176,6 +176,7 @@ def test_video_has_a_player_on_the_jobs_page_and_in_the_lightbox(console: Consol
     shown = console.page.locator("#lightbox video")
     expect(shown).to_be_visible()
     expect(console.page.locator("#lightbox img")).not_to_be_visible()
+    expect(console.page.locator("#lightbox").get_by_role("button", name="Upscale")).not_to_be_visible()
     shown.evaluate("element => element.play()")
     console.page.wait_for_function("document.querySelector('#lightbox video').currentTime > 0")
     console.screenshot("gallery-video")

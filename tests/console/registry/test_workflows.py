@@ -76,6 +76,15 @@ def test_invalid_template_is_refused(ops, template, field, value):
     assert response.context["adminform"].form.errors
 
 
+@pytest.mark.parametrize(
+    "changed", [{"output": "video"}, {"purpose": "img2video"}], ids=["output", "purpose"]
+)
+def test_purpose_and_output_are_both_of_videos(ops, template, changed):
+    response = save(ops, template, **changed)
+    assert "both be videos" in str(response.context["adminform"].form.errors["purpose"])
+    assert save(ops, template, output="video", purpose="txt2video").status_code == 302
+
+
 def test_body_of_a_prompt_is_taken_for_its_graph(ops, template):
     graph = template.graph
     assert save(ops, template, graph=json.dumps({"prompt": graph, "client_id": "a"})).status_code == 302

@@ -8,12 +8,14 @@ from hypothesis import given
 from dialects.stablediffusionapi.endpoints import ENDPOINTS
 from dialects.stablediffusionapi.request.editing_fields import EDITING
 from dialects.stablediffusionapi.request.fields import FIELDS as ALL_FIELDS
+from dialects.stablediffusionapi.request.video_fields import FIELDS as VIDEO_FIELDS
 from dialects.stablediffusionapi.training.fields import FORMS
 from jobs.billing.ledger_check import inconsistencies
 from jobs.models import Backend, Job, Runner, State, Transition
 from models_registry.models import Kind
 from tests.dialects.stablediffusionapi.conftest import data_uri, png
 from tests.support.hostile_values import FUZZ, bodies, encoded
+from tests.support.video_fleet import template
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
@@ -47,6 +49,7 @@ TRAINING = {
     "training_type": "null",
     "seed": "0",
 }
+VIDEO = {"prompt": "x", "width": 64, "height": 64, "fps": 8, "num_inference_steps": 3, "seed": 1}
 BODIES = {
     "v3/text2img": GENERATION,
     "v3/img2img": {**GENERATION, "init_image": RED, "strength": 0.5},
@@ -62,6 +65,8 @@ BODIES = {
     "v5/pix2pix": {"prompt": "x", "init_image": RED, "image_guidance_scale": 1},
     "v5/magic_mix": {"prompt": "x", "image": RED, "kmin": 0.3, "kmax": 0.5, "mix_factor": 0.5},
     "v5/interior": {"prompt": "x", "init_image": RED, "steps": 20},
+    "v5/text2video": VIDEO | {"seconds": "2"},
+    "v6/video/img2video": VIDEO | {"init_image": RED, "num_frames": 5, "output_type": "mp4"},
     "v3/nsfw_image_check": {"init_image": RED, "threshold": 0.5},
     "v3/check_nsfw_cp": {"prompt": "x"},
     "v3/delete_image": {"request_id": 7, "type": "image"},
@@ -77,7 +82,7 @@ FIELDS = {path: [*ALL_FIELDS] for path in BODIES if path.split("/")[-1] not in W
 FIELDS |= {f"v3/{name}": [*form.fields] for name, form in FORMS.items()}
 for _path, _endpoint in ENDPOINTS.items():
     if _path in FIELDS:
-        FIELDS[_path] += EDITING.get(_endpoint.task, ())
+        FIELDS[_path] += [*EDITING.get(_endpoint.task, ()), *VIDEO_FIELDS.get(_endpoint.task, ())]
 
 
 @pytest.fixture
@@ -88,6 +93,9 @@ def caller_with_room(alice, source, model):
     model(Kind.MATTING, "u2netp")
     model(Kind.NSFW, "open_nsfw")
     model(Kind.CHECKPOINT, "instruct", instruct=True)
+    Runner.objects.create(name="comfyui", url="http://127.0.0.1:1", backend=Backend.COMFYUI)
+    template("SaveAnimatedWEBP")
+    template("SaveAnimatedWEBP", from_image=True)
     Runner.objects.create(name="trainer", url="http://127.0.0.1:1", backend=Backend.TRAINING)
     source.nsfw_words = ["nude"]
     source.save()

@@ -6,8 +6,9 @@ import io
 
 import pytest
 from PIL import Image as PILImage
+from pydantic import ValidationError
 
-from gpu_runner.protocol import Done, Failed, Video
+from gpu_runner.protocol import Done, Failed, GenerationRequest, Video
 from gpu_runner.protocol.request_parts.video import Video as VideoSettings
 from gpu_runner.protocol.video.media_types import UnknownMedia, media_of
 from gpu_runner.protocol.workflows import slots
@@ -115,3 +116,23 @@ def test_a_workflow_for_images_refuses_a_node_that_saves_videos():
     graph, named = video_template("SaveWEBM")
     with pytest.raises(ValueError, match="output: node 9 saves videos"):
         slots.read("wan", graph, named)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"task": "upscale"}, "video"),
+        ({"output_format": "webp"}, "output_format"),
+        ({"video": {"frames": 1}}, "video.frames"),
+        ({"video": {"frames": 2001}}, "video.frames"),
+        ({"video": {"fps": float("inf")}}, "video.fps"),
+        ({"video": {"seconds": 2}}, "video.seconds"),
+    ],
+    ids=["task", "format", "one", "long", "fast", "unknown"],
+)
+def test_a_request_for_a_video_is_validated_by_name(fields, field):
+    upscale = {"upscale": {}, "init_images": ({"sha256": "0" * 64},)} if "task" in fields else {}
+    with pytest.raises(ValidationError) as refused:
+        GenerationRequest(**({"video": {}} | upscale | fields))
+    (problem,) = refused.value.errors()
+    assert ".".join(map(str, problem["loc"])) == field or field in problem["msg"]

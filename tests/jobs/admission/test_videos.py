@@ -70,7 +70,7 @@ def labeled(source):
 
 
 def test_a_video_is_stored_with_its_facts_and_without_the_graph(
-    comfyui, unlabeled, submission, settings, client
+    comfyui, run_next, unlabeled, submission, settings, client
 ):
     settings.PUBLIC_URL = "https://images.example"
     template("VHS_VideoCombine")

@@ -66,6 +66,7 @@
     const open = tile.querySelector(".gallery-open");
     const isVideo = "video" in open.dataset;
     image.parentElement.hidden = isVideo;
+    for (const button of lightbox.querySelectorAll("[value=vary], [value=upscale]")) button.hidden = isVideo;
     player.hidden = !isVideo;
     player.pause();
     if (isVideo) {
