@@ -31,9 +31,11 @@ def with_text_encoders(
 ) -> LoadedCheckpoint:
     """The checkpoint with these text encoders, and its own ones for the kinds that no file has.
 
+    A diffusion model that contains its text encoders keeps them, as a second checkpoint beside a UNet alone.
+
     Raises ModelUnavailable if one does not fit the family, or if a kind is missing that the family needs.
     """
-    if not files:
+    if not files or (base.facts.flow is None and base.has_text_encoder):
         return base
     parts = base.facts.text
     named = {}

@@ -21,7 +21,7 @@ from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import FAMILIES, FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
 from models_registry.selectors import resolve, training
 
-from .text_encoders import text_encoders_for
+from .text_encoders import text_encoders_of_all
 from .trainable_bases import untrainable
 
 DIFFUSION = "sd15 sd2 sdxl"  # families of the VAEs that an older version has scanned
@@ -135,7 +135,8 @@ def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution
     if models.backend == Backend.PIPELINE:
         _must_have_the_shapes(request, checkpoint, others)
         if request.denoises:
-            others |= text_encoders_for(checkpoint, models.source)
+            seconds = [file for file in others.values() if file.kind == Kind.CHECKPOINT]
+            others |= text_encoders_of_all([checkpoint, *seconds], models.source)
     return Resolution(checkpoint, others)
 
 

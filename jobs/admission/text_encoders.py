@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
@@ -34,6 +36,16 @@ def text_encoders_for(checkpoint: ModelFile, source: BusinessSource) -> dict[str
         elif not part.optional:
             raise _missing(checkpoint, part.kind)
     return {ModelName(Kind.TEXT_ENCODER, file.name).key: file for file in found.values()}
+
+
+def text_encoders_of_all(checkpoints: Sequence[ModelFile], source: BusinessSource) -> dict[str, ModelFile]:
+    """Those of the checkpoints of a request. Of a kind that several need, the first decides."""
+    found: dict[str, ModelFile] = {}
+    for checkpoint in checkpoints:
+        kinds = {file.metadata.get(ENCODER) for file in found.values()}
+        more = text_encoders_for(checkpoint, source)
+        found |= {key: file for key, file in more.items() if file.metadata.get(ENCODER) not in kinds}
+    return found
 
 
 def _of_row(checkpoint: ModelFile, usable: set[int]) -> dict[str, ModelFile]:

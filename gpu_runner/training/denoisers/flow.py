@@ -58,10 +58,15 @@ class FlowDenoiser:
         return x[0]
 
     def _text(self, caption: str) -> Conditioning:
-        """Of a family whose prompts are padded, the first window: all texts of a call have one length."""
+        """Of a family whose prompts are padded, the first window of CLIP, and T5: all texts of a call have one length."""
         if caption not in self._known:
             [text] = encode(self._checkpoint, [caption], LITERAL)
             if (first := self._checkpoint.facts.text[0]).padded:
-                text = Conditioning(text.context[: first.tokens].clone(), text.pooled)
+                text = Conditioning(self._first_window(text.context, first.tokens), text.pooled)
             self._known[caption] = text
         return self._known[caption]
+
+    def _first_window(self, context: Tensor, clip_tokens: int) -> Tensor:
+        facts, kinds = self._checkpoint.facts, self._checkpoint.text_kinds
+        t5 = sum(part.tokens for part in facts.text if part.kind == "t5_xxl" and part.kind in kinds)
+        return torch.cat([context[:clip_tokens], context[len(context) - t5 :]])

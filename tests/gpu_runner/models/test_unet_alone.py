@@ -57,6 +57,7 @@ def test_unet_with_separate_parts_equals_the_whole_checkpoint(tmp_path, tensors)
     assert torch.equal(*outputs)
     assert joined.has_vae
     assert not store.get(alone).has_text_encoder
+    assert store.get(whole, Variant(text_encoders=parts.text_encoders)).text_encoder is expected.text_encoder
 
 
 def test_unet_of_a_gguf_file_can_be_used(tmp_path, tensors):

@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 
+from gpu_runner.protocol import Hires
 from jobs.admission.admit import admit
 from jobs.admission.quote import quote
 from jobs.errors import Unsupported
@@ -15,6 +16,7 @@ from models_registry.models import (
     FOLDERS,
     VARIANT,
     WIDTH,
+    WITHOUT_TEXT,
     Family,
     Kind,
     ModelFile,
@@ -145,6 +147,17 @@ def test_schnell_notes_a_negative_prompt_and_names_each_text_encoder_that_is_mis
     assert "prompt: cut to 256 tokens" in job.transitions.get().note
     job = admit(submission(**words, negative_prompt="blue"))
     assert "negative_prompt: no effect with FLUX.1 schnell" in job.transitions.get().note
+
+
+def test_unet_alone_as_second_checkpoint_gets_its_text_encoder_too(submission, checkpoint, file):
+    alone = {"family": checkpoint.family, "metadata": {WITHOUT_TEXT: "yes"}}
+    file(Kind.CHECKPOINT, "unet", **alone)
+    hires = Hires(width=128, height=128, strength=0.5, checkpoint="unet")
+    with pytest.raises(Unsupported, match="unet needs the text encoder CLIP-L"):
+        admit(submission(hires=hires))
+    file(Kind.TEXT_ENCODER, "clip_l", metadata={ENCODER: "clip_l", WIDTH: "768"})
+    assert "text_encoder:clip_l" in admit(submission(hires=hires)).files
+    assert "text_encoder:clip_l" not in admit(submission()).files
 
 
 def test_checkpoint_that_contains_its_text_encoder_uses_it(submission, file):
