@@ -235,8 +235,8 @@ def _drawable(checkpoint: ModelFile) -> ModelFile:
 
 
 def _must_have_vae(request: GenerationRequest, checkpoint: ModelFile, others: dict[str, ModelFile]) -> None:
-    """Raise Unsupported if no VAE can decode the images. A refiner needs none."""
-    if not request.denoises:
+    """Raise Unsupported if no VAE can decode the images. A refiner needs none; a training encodes its images."""
+    if not (request.denoises or request.training):
         return
     vae_of = [("", request.vae), (request.hires.checkpoint if request.hires else "", request.vae)]
     vae_of += [
