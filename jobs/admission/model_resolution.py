@@ -124,6 +124,8 @@ def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution
     if models.backend == Backend.TRAINING:
         for refused in untrainable(checkpoint):
             raise refused
+        _must_have_vae(request, checkpoint, others)
+        others |= text_encoders_for(checkpoint, models.source)
     if models.backend == Backend.PIPELINE:
         _must_have_vae(request, checkpoint, others)
         _must_edit_by_instruction(request, checkpoint, others)
