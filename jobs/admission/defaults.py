@@ -31,7 +31,7 @@ def completed(models: ModelResolver, request: GenerationRequest) -> GenerationRe
     Raises Refused, for example UnknownModel if the registry has no model of a required kind.
     """
     if request.training is not None:
-        return request
+        return _with_vae(models, request)
     if request.analysis is not None:
         return _with_analysis_model(models, request, request.analysis)
     request = _with_nsfw_check(models, with_named_embeddings(models, request))

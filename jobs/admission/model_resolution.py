@@ -124,6 +124,8 @@ def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution
     if models.backend == Backend.TRAINING:
         for refused in untrainable(checkpoint):
             raise refused
+        _must_have_vae(request, checkpoint, others)
+        others |= text_encoders_for(checkpoint, models.source)
     if models.backend == Backend.PIPELINE:
         _must_have_vae(request, checkpoint, others)
         _must_edit_by_instruction(request, checkpoint, others)
@@ -236,8 +238,8 @@ def _drawable(checkpoint: ModelFile) -> ModelFile:
 
 
 def _must_have_vae(request: GenerationRequest, checkpoint: ModelFile, others: dict[str, ModelFile]) -> None:
-    """Raise Unsupported if no VAE can decode the images. A refiner needs none."""
-    if not request.denoises:
+    """Raise Unsupported if no VAE can decode the images. A refiner needs none; a training encodes its images."""
+    if not (request.denoises or request.training):
         return
     vae_of = [("", request.vae), (request.hires.checkpoint if request.hires else "", request.vae)]
     vae_of += [

@@ -63,7 +63,7 @@ def repeat(context: JobContext) -> Call:
     new_id = f"again-{job.pk}"
     if job.backend == Backend.TRAINING:
         path, has_seed = job.operation, True
-        body["taskId"] = new_id
+        body |= {"taskId": new_id, "triggerWords": body.get("triggerWords", job.external_id)}
     elif job.operation.startswith(TOOL):
         # A workflow template may have no place for a seed; then the request has none.
         known_seed = "seed" in body or context.request.seed != 0

@@ -196,6 +196,7 @@ def test_waiting_training_says_why_it_waits(tenant, job, settings):
 
 def test_finished_training_leads_to_the_playground_with_its_lora(tenant, source, job):
     assert "Draw with it" not in text_of(tenant.get(url(job)))
+    assert tenant.get(f"/admin/jobs/job/{job.pk}/change/").status_code == 200
     file = ModelFile.objects.create(
         kind=Kind.LORA, family=Family.SD15, name="shop/zorb", path="loras/shop/zorb.safetensors"
     )

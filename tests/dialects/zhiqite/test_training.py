@@ -1,6 +1,7 @@
 """Trainings: submission, query, callback, and the trained LoRA in the next request."""
 
 import json
+import re
 
 import pytest
 from django.utils import timezone
@@ -9,7 +10,8 @@ from access.models import Posting
 from jobs.models import Backend, InputPicture, Job, Runner, State
 from jobs.outbound.callbacks import outbox
 from models_registry.models import Family, Kind, ModelFile
-from tests.dialects.zhiqite.conftest import generation_body, png
+from tests.dialects.zhiqite.conftest import PREFIX, generation_body, png
+from tests.support.job_curl import commands
 from tests.support.receiving_server import YES
 from tests.support.receiving_server import work as call_back
 from tests.support.web_server import answer
@@ -159,3 +161,15 @@ def test_id_is_unique_while_its_lora_exists_and_a_repeated_request_can_be_marked
     assert Job.objects.count() == 2
     end(job, State.FAILED)
     assert alice.post(SUBMIT, body)["code"] == "200"
+
+
+def test_example_call_of_a_training_repeats_it_under_a_new_id(alice, start):
+    job = start(seed=7, networkDim=8)
+    (found,) = [one for one in commands(job, "http://testserver") if one.dialect == "zhiqite"]
+    body = json.loads(re.search(r"<<END\n(.*)\nEND", found.command, re.DOTALL)[1])
+    again = alice.submit(found.path.removeprefix(PREFIX), body)
+    assert again.external_id == f"again-{job.pk}"
+    first, second = (
+        one.request | {"training": one.request["training"] | {"title": ""}} for one in (job, again)
+    )
+    assert first == second

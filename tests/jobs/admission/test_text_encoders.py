@@ -1,6 +1,7 @@
 """Checkpoints whose text encoder and VAE are files of their own."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,9 @@ from gpu_runner.protocol import Hires
 from jobs.admission.admit import admit
 from jobs.admission.quote import quote
 from jobs.errors import Unsupported
+from jobs.models import Backend, Runner
+from jobs.training.dataset import DatasetFile
+from jobs.training.submission import TrainingRequest, submit
 from models_registry.models import (
     CONTEXT_WIDTH,
     ENCODER,
@@ -22,6 +26,7 @@ from models_registry.models import (
     ModelFile,
 )
 from models_registry.parts import encoder_fits, fill_parts
+from tests.support.training_jobs import pink_discs
 
 
 @pytest.fixture
@@ -187,3 +192,18 @@ def test_lora_of_another_family_is_refused_by_name(submission, checkpoint, file)
     file(Kind.LORA, "style", family=Family.FLUX1)
     with pytest.raises(Unsupported, match=f"style is for FLUX.1, and {checkpoint.name} is not"):
         admit(submission(loras=[{"name": "style"}]))
+
+
+def test_training_of_a_transformer_has_its_vae_and_text_encoder(key, z_image, file):
+    Runner.objects.create(name="trainer", url="http://127.0.0.1:1", backend=Backend.TRAINING)
+    files = [DatasetFile(f"{n}.png", data) for n, data in enumerate(pink_discs(2, side=64))]
+    request = TrainingRequest(key.source, key, "native", "zorb", files, base="turbo", settings={"steps": 3})
+    with pytest.raises(Unsupported, match="turbo needs the text encoder Qwen3-4B"):
+        submit(request)
+    qwen(file, "qwen")
+    job, _is_new = submit(request)
+    assert job.generation_request.vae == "ae"
+    assert job.files.keys() == {"vae:ae", "text_encoder:qwen"}
+    ModelFile.objects.filter(kind=Kind.VAE).delete()
+    with pytest.raises(Unsupported, match="turbo has no VAE"):
+        submit(replace(request, name="second"))
