@@ -11,7 +11,6 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import AbstractBaseUser, Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from access.models import Membership
@@ -64,5 +63,5 @@ class UserAdmin(HiddenFromTenants, DjangoUserAdmin, LabeledAutocomplete):
 
 
 @admin.register(Group)
-class GroupAdmin(HiddenFromTenants, DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(HiddenFromTenants, DjangoGroupAdmin, LabeledAutocomplete):
     list_display = ["name"]

@@ -33,8 +33,19 @@ class Playground:
     def __init__(self, console: Console, installation: Installation) -> None:
         self.console, self.page, self.client = console, console.page, installation.client
         console.open("playground/")
+        self.begin()
+
+    def begin(self) -> None:
+        """Wait for the form, and choose the source whose jobs ``client`` sees."""
+        expect(self.field("sampler")).not_to_have_value("")
+        with self.page.expect_response(lambda response: "playground/choices" in response.url):
+            self.field("source").select_option("demo")
         expect(self.field("sampler")).not_to_have_value("")
         self.fill(num_inference_steps="6", seed="8")
+
+    def reload(self) -> None:
+        self.page.reload()
+        self.begin()
 
     @property
     def downloads(self) -> Locator:

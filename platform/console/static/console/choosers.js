@@ -1,5 +1,6 @@
 "use strict";
-/* Autocomplete fields: labels the search box with the label of its field, and makes its text readable in dark mode. */
+/* Autocomplete fields: labels the search box with the label of its field, and makes its text readable in dark mode.
+   Fields with two lists: the icons that explain them have a label, so they need a role. */
 window.addEventListener("load", () => {
   const labelSearchBoxes = (root) => {
     for (const box of root.querySelectorAll(".select2-container .select2-search__field")) {
@@ -10,6 +11,7 @@ window.addEventListener("load", () => {
     }
   };
   labelSearchBoxes(document);
+  for (const icon of document.querySelectorAll(".help-tooltip[aria-label]")) icon.setAttribute("role", "img");
   const changes = new MutationObserver(() => labelSearchBoxes(document));
   for (const form of document.querySelectorAll("#content-main form")) {
     changes.observe(form, { childList: true, subtree: true });

@@ -26,13 +26,15 @@ export const fitting = (kind) => {
 };
 
 export const loadChoices = async () => {
+  const source = fields.source.value;
   const lists = KINDS.map((kind) => list(`${form.dataset.models}?kind=${kind}`));
   const [samplers, schedulers, others, ...models] = await Promise.all([
     list(form.dataset.samplers),
     list(form.dataset.schedulers),
-    getJson(`${form.dataset.choices}?source=${encodeURIComponent(fields.source.value)}`),
+    getJson(`${form.dataset.choices}?source=${encodeURIComponent(source)}`),
     ...lists,
   ]);
+  if (source !== fields.source.value) return; // another source was chosen meanwhile
   Object.assign(known, others, { models: Object.fromEntries(KINDS.map((kind, index) => [kind, models[index]])) });
   fill(fields.checkpoint, named(known.models.checkpoint), known.models.checkpoint.find((model) => model.is_default)?.name);
   fill(fields.sampler, named(samplers), "Euler");
