@@ -90,7 +90,7 @@ def decoded(field: str, text: str) -> bytes:
 
 
 def stored_form(text: str, image: InputImage) -> str:
-    """What the job stores of a field's value: short URLs as sent, else the hash that ``jobs.curl_export`` replaces."""
+    """What the job stores of a field's value: short URLs as sent, else the hash that ``jobs.api_reference.job_calls`` replaces."""
     return text if is_url(text) and len(text) <= MAX_STORED_URL else f"sha256:{image.sha256}"
 
 

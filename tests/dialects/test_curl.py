@@ -240,6 +240,17 @@ def test_inline_image_is_sent_by_its_url(credentials):
     assert post(path, body, credentials).request == job.request
 
 
+def test_native_command_names_the_images_of_another_dialects_job(credentials, other_source, web):
+    job = post("/api/v3/img2img", V3_API | {"init_image": web.url("/image.png")}, credentials)
+    path, body = path_and_body(job, "native")
+    assert body["init_images"] == [job.generation_request.init_images[0].sha256]
+    assert post(path, body, credentials).request == job.request
+    foreign, secret = AccessKey.issue(other_source)
+    headers = {"Authorization": f"Bearer {foreign.key_id}:{secret}"}
+    refused = Client().post(path, body, content_type="application/json", headers=headers)
+    assert (refused.status_code, refused.json()["detail"]) == (422, "An input image was not found.")
+
+
 def test_job_has_commands_for_its_own_dialect_and_the_native_api(credentials):
     job = post("/api/v3/text2img", V3_API, credentials)
     assert [curl.dialect for curl in commands(job, BASE)] == ["stablediffusionapi", "native"]

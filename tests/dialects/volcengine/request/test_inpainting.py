@@ -125,7 +125,7 @@ def test_every_sdk_action_selects_its_style(alice, presets):
     assert styles == ["change_background"] * 6
 
 
-def test_job_stores_the_request_and_its_curl_export_repeats_it(alice, presets):
+def test_job_stores_the_request_and_its_call_repeats_it(alice, presets):
     sent = {"req_key": "i2i_outpainting", "binary_data_base64": [encoded(png(64, 64))], "left": 0.5}
     job = alice.submit(sent)
     assert (job.received["left"], sorted(job.received)) == (0.5, ["left", "picture", "req_key"])
