@@ -161,7 +161,7 @@ def test_code_of_the_request_is_the_request(playground: Playground) -> None:
     playground.fill(code_dialect="a1111")
     expect(code).to_contain_text('"cfg_scale": 4')
     playground.fill(code_dialect="ark")
-    expect(playground.page.locator("#code-note")).to_contain_text("ark cannot express: sampler")
+    expect(playground.page.locator("#code-note")).to_contain_text("ark cannot express: num_inference_steps")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
