@@ -12,7 +12,7 @@ from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.workflows import node_names, prompt_translation, server_check
 from gpu_runner.protocol.workflows.capabilities import takes_upscaler_file, unsupported_fields
 from gpu_runner.protocol.workflows.graph_builder import ControlNode, Graph, LoraNode, SlotValues, build_graph
-from gpu_runner.protocol.workflows.optional_images import without_nodes
+from gpu_runner.protocol.workflows.request_images.optional_images import without_nodes
 from gpu_runner.protocol.workflows.slots import filled_slots
 from gpu_runner.protocol.workflows.template import image_slot
 

@@ -265,8 +265,8 @@ class ComfyJob:
 
     def _send(self, image: PILImage.Image, index: int, seed: int, *, extra: bool = False) -> None:
         data = base64.b64encode(images.png(image)).decode()
-        size = {"width": image.width, "height": image.height}
-        self.on_event(Image(index=index, seed=seed, data=data, extra=extra, **size))
+        width, height = image.size
+        self.on_event(Image(index=index, seed=seed, width=width, height=height, data=data, extra=extra))
 
     def _progress(self, counter: StepCounter, preview: bytes | None, indexes: range) -> None:
         self._newest_preview = preview or self._newest_preview

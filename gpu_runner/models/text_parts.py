@@ -50,7 +50,7 @@ def with_text_encoders(
     sources = "+".join(found[kind][1] for kind in kinds)
     key = f"{base.family} {base.variant}:{sources}"
     modules = [found[kind][0] for kind in kinds]
-    places = dict(zip(TEXT_ENCODERS, [*modules, None, None], strict=False))
+    places: dict[str, Any] = dict(zip(TEXT_ENCODERS, [*modules, None, None], strict=False))
     encodings = store.derived(f"encodings {key}", base.key, 0, lambda: no_encodings(base))
     return replace(base, text_key=key, text_kinds=kinds, encodings=encodings, **places)
 

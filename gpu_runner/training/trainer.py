@@ -94,7 +94,7 @@ class Trainer:
     def samples(self) -> Image:
         """A grid of samples of the model as it is now."""
         size = bucket_of((self.request.width, self.request.height), self.request.width * self.request.height)
-        prompt = self.request.prompt or self.training.trigger or self.captions[0]
+        prompt = self.request.prompt or self.captions[0]
         self.checkpoint.unet.eval()
         return sample_grid(
             self.checkpoint, self._denoiser, prompt, size, self.training.samples, self.request.seed

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from gpu_runner.protocol.workflows.capabilities import unsupported_fields, without_ignorable
 from gpu_runner.protocol.workflows.default_purpose import purpose_of, purposes_of
-from gpu_runner.protocol.workflows.references import with_references
+from gpu_runner.protocol.workflows.request_images.references import with_references
 from jobs.errors import Refused, Unsupported
 from jobs.execution import back_off, runner_inventory
 from jobs.execution.runner_inventory import ServerInventory

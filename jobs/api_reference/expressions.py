@@ -20,13 +20,14 @@ class NotExpressible(Exception):
 @contextmanager
 def refused_by(*errors: type[Exception]) -> Iterator[None]:
     """Raise NotExpressible in place of a refusal, or of one of these errors of a dialect."""
+    refusals: tuple[type[Exception], ...] = (Refused, *errors)
     try:
         yield
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise NotExpressible(f"{place}: {first['msg']}") from error
-    except (Refused, *errors) as error:
+    except refusals as error:
         raise NotExpressible(str(error)) from error
 
 

@@ -39,6 +39,8 @@ SIGMAS = _("Parameter of samplers that add noise.")
 STYLES = _("Prompt styles of the registry.")
 MARK = _("Visible text on the image.")
 
+REFERENCES = _("Reference images that a model looks at, for workflow templates that take them.")
+
 MEANINGS: dict[str, Promise] = {
     **OPTIONS,
     **dict.fromkeys(("prompt", "positive_prompt", "custom_prompt", "text"), PROMPT),
@@ -56,6 +58,7 @@ MEANINGS: dict[str, Promise] = {
     **dict.fromkeys(("sampler", "sampler_name", "sampler_index", "samplerName", "samplerIndex"), SAMPLER),
     "scheduler": SCHEDULER,
     **dict.fromkeys(("init_images", "init_image", "image", "image_link", "img_url", "sourceImageUrl"), IMAGE),
+    "images": REFERENCES,
     **dict.fromkeys(("image_urls", "binary_data_base64", "url"), IMAGE),
     **dict.fromkeys(("mask", "mask_image", "mask_link", "mask_url"), MASK),
     **dict.fromkeys(("callback_url", "callbackUrl", "webhook"), CALLBACK),

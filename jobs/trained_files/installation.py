@@ -47,7 +47,7 @@ def publish(job: Job) -> None:
     wanted = (training.keep_days, training.job.source.trained_models_days)
     days = [number for number in wanted if number is not None]
     expires_at = timezone.now() + timedelta(days=min(days)) if days else None
-    own = ModelFile.objects.filter(pk=training.file_id, missing_since=None, problem="")
+    own = ModelFile.objects.filter(trainings=training, missing_since=None, problem="")
     if not own.update(enabled=True, expires_at=expires_at):
         raise RuntimeError("a training cannot succeed without its file")
 

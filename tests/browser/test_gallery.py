@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 
 from tests.browser.console import Console, violations_on
 from tests.e2e.installation import Installation
+from tests.support.comfyui_outputs import clip
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.demo, pytest.mark.slow]
 
@@ -142,3 +143,42 @@ def test_selection_lightbox_and_slider_are_accessible_and_fit(
     found += violations_on(console)
     assert console.width <= width
     assert found == []
+
+
+@pytest.fixture
+def video(installation: Installation, job: str) -> str:
+    """The id of a job with a WebM video."""
+    data = base64.b64encode(clip("circle.webm")).decode()
+    return str(
+        installation.python(f"""
+import json
+from gpu_runner.protocol import Video
+from jobs.images.video.storage import store_video
+from jobs.models import Job
+job = Job.objects.filter(operation="txt2img").latest("created_at")
+output = store_video(job, job.generation_request, Video(index=9, seed=1, data={data!r}), "a video of a circle")
+output.save()
+print(json.dumps(str(job.pk)))""")
+    )
+
+
+def test_video_has_a_player_on_the_jobs_page_and_in_the_lightbox(console: Console, video: str) -> None:
+    console.open(f"jobs/job/{video}/change/")
+    player = console.page.locator(".job-images video")
+    expect(player).to_be_visible()
+    console.page.wait_for_function("document.querySelector('.job-images video').duration > 1.4")
+    assert player.evaluate("element => [element.videoWidth, element.videoHeight]") == [64, 48]
+    console.screenshot("job-video")
+    console.open("gallery/")
+    tile = console.page.locator(".gallery-open[data-video]")
+    expect(tile.locator("img")).to_be_visible()
+    tile.click()
+    shown = console.page.locator("#lightbox video")
+    expect(shown).to_be_visible()
+    expect(console.page.locator("#lightbox img")).not_to_be_visible()
+    shown.evaluate("element => element.play()")
+    console.page.wait_for_function("document.querySelector('#lightbox video').currentTime > 0")
+    console.screenshot("gallery-video")
+    console.page.keyboard.press("ArrowRight")
+    expect(shown).not_to_be_visible()
+    expect(console.page.locator("#lightbox img")).to_be_visible()

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.console import Console
-from tests.browser.test_accessibility import violations_on
+from tests.browser.console import Console, violations_on
 from tests.e2e.installation import Installation, eventually
 from tests.support.comfyui_double import Double
 from tests.support.comfyui_jobs import Adapter
@@ -75,6 +74,7 @@ def test_dropped_workflow_is_drawn_with_its_slots_tried_and_served(
     expect(page.locator("#id_slots")).to_have_value(re.compile("25.noise_seed"))
     console.expect_text("fits on comfy-1")
     console.expect_text("comfy-2 lacks flux1-dev.safetensors")
+
     assert not violations_on(console)
 
     console.click_button("Try")
@@ -85,7 +85,7 @@ def test_dropped_workflow_is_drawn_with_its_slots_tried_and_served(
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     console.screenshot("workflow-template-phone")
-    page.set_viewport_size({"width": 1280, "height": 800})
+    page.set_viewport_size({"width": 1440, "height": 900})
 
     page.get_by_role("link", name="Add another Workflow rule").click()
     page.locator("[name='rules-0-purpose']").select_option("txt2img")

@@ -61,3 +61,9 @@ def test_invalid_networks_are_refused_on_the_page_of_a_key(ops, key, networks):
     form = {"note": "", "networks": networks}
     response = ops.post(f"/admin/access/accesskey/{key.pk}/change/", form)
     assert "networks" in response.context["adminform"].form.errors
+
+
+def test_sign_in_at_its_own_page_leads_to_the_console(client, admin_user):
+    response = client.post("/admin/login/", {"username": "admin", "password": "password"}, follow=True)
+    assert response.redirect_chain == [("/admin/", 302)]
+    assert response.status_code == 200

@@ -132,7 +132,7 @@ def flux2(transformer: Any, rows: Rows) -> Tensor:
     if rows.references is not None:
         size = rows.references.shape[-2:]
         tokens = torch.cat([tokens, rows.references.flatten(2).transpose(1, 2)], dim=1)
-        others = functional.pad(positions(*size, rows.x.device), (0, 1))
+        others = functional.pad(positions(size[0], size[1], rows.x.device), (0, 1))
         others[:, 0] = REFERENCE_TIME
         ids = torch.cat([ids, others])
     context = torch.stack([text.context for text in rows.texts]).to(rows.x)

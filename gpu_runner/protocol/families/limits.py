@@ -39,8 +39,6 @@ def limits(family: Family, request: GenerationRequest) -> Iterator[Limit]:
         if getattr(request, field) % family.latents.multiple:
             yield Limit(field, str(getattr(request, field)), (f"n * {family.latents.multiple}",))
     yield from _features(family, request)
-    if family.guidance != "classifier_free" and request.negative_prompt.strip():
-        yield Limit("negative_prompt")
 
 
 def _features(family: Family, request: GenerationRequest) -> Iterator[Limit]:
@@ -71,6 +69,8 @@ def left_out(family: Family, request: GenerationRequest) -> tuple[str, ...]:
     fields = []
     if request.embeddings and not family.allows("textual_inversion"):
         fields.append("embeddings")
+    if family.guidance != "classifier_free" and request.negative_prompt.strip():
+        fields.append("negative_prompt")
     if request.sgm_noise_multiplier:
         fields.append("sgm_noise_multiplier")
     return tuple(fields)

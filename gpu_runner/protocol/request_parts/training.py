@@ -25,7 +25,7 @@ class LoraTraining(StrictModel):
 
     The request's ``width`` and ``height`` are the resolution: images are scaled to about ``width * height`` pixels in
     buckets of their own aspect ratio. The output image is a grid of ``samples`` images with the request's prompt, or with the
-    trigger words; ``seed`` seeds them and the training.
+    first caption; ``seed`` seeds them and the training.
     """
 
     images: tuple[TrainingImage, ...] = Field(min_length=1, max_length=MAX_TRAINING_IMAGES)

@@ -28,7 +28,8 @@ class Objective(Protocol):
 class Denoiser(Protocol):
     """Predicts for noisy latents, one caption each; with gradients where adapters are trained."""
 
-    objective: Objective
+    @property
+    def objective(self) -> Objective: ...
 
     def predict(self, captions: Sequence[str], noisy: Tensor, times: Tensor) -> Tensor: ...
 

@@ -27,7 +27,8 @@ class FlowDenoiser:
         flow = checkpoint.facts.flow
         assert flow is not None
         self._checkpoint = checkpoint
-        self._shift = flow.shift.of(checkpoint.facts.latents.tokens(request.width, request.height))
+        tokens = checkpoint.facts.latents.tokens(request.width, request.height)
+        self._shift = flow.shift.of(tokens, request.num_inference_steps)
         self._known: dict[str, Conditioning] = {}
         self.objective = FlowObjective(self._shift)
 

@@ -23,7 +23,7 @@ def file_response(request: HttpRequest, file: File, content_type: str, size: int
         response: HttpResponseBase = FileResponse(file, content_type=content_type)
         response["Accept-Ranges"] = "bytes"
         return response
-    first, last = _bounds(*match.groups(), size)
+    first, last = _bounds(match[1], match[2], size)
     if first > last:
         file.close()
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})

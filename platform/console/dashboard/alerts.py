@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 
 from console.models import HourlyFigures
 from jobs.execution import lifecycle
-from jobs.models import Runner, State, Transition
+from jobs.models import Backend, Runner, State, Transition
 
 from .live_figures import RUNNER_STATES, UndeliveredCallbacks, runner_state
 
@@ -39,7 +39,8 @@ def of_runners(runners: Iterable[Runner], queued: int, now: datetime) -> Iterato
     """Runners that take no jobs. One that drains is an alert only while jobs wait."""
     page = reverse("admin:jobs_runner_changelist")
     states = [(runner, runner_state(runner, now)) for runner in runners]
-    if "ready" not in {state for _runner, state in states}:
+    # A trainer takes no requests for images.
+    if "ready" not in {state for runner, state in states if runner.backend != Backend.TRAINING}:
         text = _("No runner takes jobs.")
         if queued:
             waiting = ngettext("%(n)d job waits.", "%(n)d jobs wait.", queued) % {"n": queued}

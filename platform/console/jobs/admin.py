@@ -243,7 +243,7 @@ class JobAdmin(ReadOnly, Reproductions):
     def control_map_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponseBase:
         return images.full_size(request, self._output(request, job_id, index, OutputKind.CONTROL_MAP))
 
-    def extra_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponse:
+    def extra_view(self, request: HttpRequest, job_id: uuid.UUID, index: int) -> HttpResponseBase:
         return images.full_size(request, self._output(request, job_id, index, OutputKind.EXTRA))
 
     def input_view(self, request: HttpRequest, job_id: uuid.UUID, sha256: str) -> HttpResponse:

@@ -14,7 +14,6 @@ import numpy as np
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from PIL import Image
 
@@ -57,17 +56,17 @@ def sample_url(source: BusinessSource) -> str:
 
 
 def sample(request: HttpRequest) -> HttpResponse:
-    """PNG image with the label of the values in the query; 422 with the reasons if they are not valid."""
+    """PNG image with the label of the values in the query, if they have one; 422 with the reasons if they are not valid."""
     if not request.user.has_perm("access.view_businesssource"):
         raise PermissionDenied
     form = LookForm(request.GET)
     if not form.is_valid():
-        reasons = [f"{form.fields[name].label}: {' '.join(errors)}" for name, errors in form.errors.items()]
+        reasons = [f"{form.fields[name].label}: {' '.join(map(str, errors))}" for name, errors in form.errors.items()]
         return JsonResponse({"detail": " ".join(reasons)}, status=422)
     source = form.instance
-    if not source.has_explicit_label:
-        return JsonResponse({"detail": _("Images of this source have no visible label.")}, status=422)
-    return HttpResponse(drawn(_background(), [explicit.of_source(source)]), content_type="image/png")
+    labels = [explicit.of_source(source)] if source.has_explicit_label else []
+    image = drawn(_background(), labels)
+    return HttpResponse(image, content_type="image/png", headers={"X-Label": "on" if labels else "off"})
 
 
 @functools.lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -20,15 +21,16 @@ from models_registry.selectors import list_for
 
 from .visibility import visible_training
 
-PRESETS = {
-    "subject": {"steps": 800, "rank": 16, "alpha": 16, "learning_rate": 0.0001},
-    "style": {"steps": 1500, "rank": 32, "alpha": 32, "learning_rate": 0.0001},
-    "quick": {"steps": 200, "rank": 8, "alpha": 8, "learning_rate": 0.0005},
+# Fields of the request by preset. The demo models are small, so that they learn with larger steps.
+USUAL: dict[str, Any] = {"batch_size": 1, "resolution": ""}
+PRESETS: dict[str, dict[str, Any]] = {
+    "subject": {**USUAL, "steps": 800, "rank": 16, "alpha": 16, "learning_rate": 0.0001},
+    "style": {**USUAL, "steps": 1500, "rank": 32, "alpha": 32, "learning_rate": 0.0001},
+    "quick": {**USUAL, "steps": 200, "rank": 8, "alpha": 8, "learning_rate": 0.0005},
 }
+DEMO = {"steps": 300, "rank": 8, "alpha": 8, "learning_rate": 0.004, "batch_size": 4, "resolution": 128}
 
-# What the form has in the beginning; fields of the request.
-START: dict[str, Any] = {**PRESETS["subject"], "preset": "subject", "trigger": "", "name": ""}
-COPIED = ("steps", "rank", "alpha", "learning_rate", "class_prompt", "flip", "schedule")
+COPIED = ("batch_size", "steps", "rank", "alpha", "learning_rate", "class_prompt", "flip", "schedule")
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -41,8 +43,8 @@ def page(request: HttpRequest) -> HttpResponse:
         checkpoints = list_for(Kind.CHECKPOINT, source).order_by("-is_default", "name")
         context["bases"] = [file.name for file in checkpoints if not any(untrainable(file))]
         context["has_tagger"] = list_for(Kind.TAGGER, source).exists()
-    context |= {"presets": PRESETS, "any_id": uuid.UUID(int=0), "earlier": earlier}
-    context["values"] = START if earlier is None else _values(earlier)
+    context |= {"presets": _presets(), "any_id": uuid.UUID(int=0), "earlier": earlier}
+    context["values"] = _start() if earlier is None else _values(earlier)
     context["reusable"] = len(images_of(earlier)) if earlier is not None and are_stored(earlier) else 0
     return render(request, "admin/trainings/new.html", context)
 
@@ -58,22 +60,32 @@ def _earlier(request: HttpRequest) -> Training | None:
         raise Http404 from None
 
 
+def _presets() -> dict[str, dict[str, Any]]:
+    return {"demo": DEMO, **PRESETS} if settings.DEMO else PRESETS
+
+
+def _start() -> dict[str, Any]:
+    """What the form has in the beginning: the first preset."""
+    name, values = next(iter(_presets().items()))
+    return {**values, "preset": name, "trigger": "", "name": ""}
+
+
 def _values(training: Training) -> dict[str, Any]:
     request = training.job.generation_request
-    settings = request.training
-    assert settings is not None
-    copied = {name: getattr(settings, name) for name in COPIED}
+    trained = request.training
+    assert trained is not None
+    copied = {name: getattr(trained, name) for name in COPIED}
     return copied | {
         "preset": "",
         "name": _next_name(training.name),
-        "trigger": settings.trigger,
-        "base": settings.base_name,
+        "trigger": trained.trigger,
+        "base": trained.base_name,
         "resolution": request.width,
         "seed": request.seed,
         "sample_prompt": request.prompt,
         "description": training.description,
         "keep_days": training.keep_days,
-        "tags": bool(settings.tagger),
+        "tags": bool(trained.tagger),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -116,11 +117,26 @@ def _context(request: HttpRequest, training: Training) -> dict[str, Any]:
         "samples": list(images),
         "may_change": request.user.has_perm(CHANGE_JOBS),
         "may_submit": request.user.has_perm(SUBMIT_JOBS),
+        "drawing": _drawing(training),
         "waiting": waiting_status(job, outlook(job)) if job.state == State.QUEUED else "",
         "may_see_costs": request.user.has_perm(VIEW_COSTS),
         "may_see_model": training.file is not None
         and request.user.has_perm("models_registry.view_modelfile"),
     }
+
+
+def _drawing(training: Training) -> str:
+    """Query of the playground that draws with the LoRA."""
+    request, file = training.job.generation_request, training.file
+    prompt = request.training.captions()[0] if request.training else ""
+    values = {
+        "source": training.job.source.name,
+        "prompt": prompt,
+        "lora": file.name if file else training.name,
+        "width": request.width,
+        "height": request.height,
+    }
+    return urlencode(values)
 
 
 def _log(request: HttpRequest, training: Training, what: str) -> None:

@@ -11,7 +11,7 @@ from console.dashboard.hourly_figures import update_hourly_figures
 from jobs.admission.admit import admit
 from jobs.execution import lifecycle
 from jobs.execution.sweep import sweep
-from jobs.models import Job, Output, Runner, State
+from jobs.models import Backend, Job, Output, Runner, State
 from jobs.models.callback import Callback, CallbackState
 from tests.support.fake_runner import png
 
@@ -42,6 +42,14 @@ def test_healthy_platform_has_no_alerts(ops, runner, submission):
     ended(admit(submission()), State.SUCCEEDED)
     update_hourly_figures()
     assert alerts_on(ops) == {}
+
+
+def test_trainer_alone_takes_no_jobs(ops, runner):
+    fields = {"url": "http://127.0.0.1:9", "backend": Backend.TRAINING, "seen_at": runner.seen_at}
+    Runner.objects.create(name="trainer", **fields)
+    assert alerts_on(ops) == {}
+    Runner.objects.filter(pk=runner.pk).update(draining=True)
+    assert alerts_on(ops) == {"No runner takes jobs.": True}
 
 
 def test_platform_without_runners_takes_no_jobs(ops, submission):

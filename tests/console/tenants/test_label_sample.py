@@ -54,14 +54,23 @@ def test_empty_fields_are_those_of_the_platform(sample, settings):
         ({"label_opacity": "nan"}, "label opacity"),
         ({"label_corner": "middle"}, "label corner"),
         ({"label_text": "AI生成\0"}, "label text"),
-        ({"explicit_label": "off"}, "no visible label"),
     ],
-    ids=["words", "height", "number", "nan", "corner", "nul", "off"],
+    ids=["words", "height", "number", "nan", "corner", "nul"],
 )
 def test_values_without_a_sample_are_explained(ops, values, reason):
     response = ops.get(SAMPLE, {"explicit_label": "on"} | values)
     assert response.status_code == 422
     assert reason in response.json()["detail"].lower()
+
+
+def test_sample_without_a_label_says_so(ops, settings):
+    settings.EXPLICIT_LABEL = False
+    assert (
+        ops.get(SAMPLE).headers["X-Label"]
+        == ops.get(SAMPLE, {"explicit_label": "off"}).headers["X-Label"]
+        == "off"
+    )
+    assert ops.get(SAMPLE).content != ops.get(SAMPLE, {"explicit_label": "on"}).content
 
 
 def test_images_tab_shows_the_sample_of_the_stored_values(ops, source):

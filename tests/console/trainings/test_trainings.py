@@ -192,3 +192,16 @@ def test_waiting_training_says_why_it_waits(tenant, job, settings):
     Runner.objects.update(seen_at=timezone.now(), slots=1)
     Job.objects.create(source=job.source, dialect="native", state=State.RUNNING, request={})
     assert "when no image is being drawn" in text_of(tenant.get(url(job)))
+
+
+def test_finished_training_leads_to_the_playground_with_its_lora(tenant, source, job):
+    assert "Draw with it" not in text_of(tenant.get(url(job)))
+    file = ModelFile.objects.create(
+        kind=Kind.LORA, family=Family.SD15, name="shop/zorb", path="loras/shop/zorb.safetensors"
+    )
+    file.allowed_sources.add(source)
+    job.training.file = file
+    job.training.save()
+    Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, step=10)
+    page = text_of(tenant.get(url(job)))
+    assert "/admin/playground/?source=shop&prompt=&lora=shop%2Fzorb&width=128&height=128" in page

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(not URL, reason="no real ComfyUI: COMFYUI_URL is
 def real() -> Iterator[ComfyBackend]:
     backend = ComfyBackend(URL, "a token")
     backend.start()
+    backend.poller.refresh()
     assert not backend.poller.problem
     yield backend
     backend.stop()

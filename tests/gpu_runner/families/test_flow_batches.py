@@ -32,7 +32,8 @@ STRANGERS = (
 )
 
 
-@pytest.mark.parametrize("family", list(WRITERS))
+# schnell is FLUX.1 with a shorter window.
+@pytest.mark.parametrize("family", [name for name in WRITERS if name != "schnell"])
 def test_an_image_does_not_depend_on_its_batch(checkpoints, draw_latents, request_of, family):
     requests = [request_of(**fields) for fields in STRANGERS]
     sizes, execute = [], batched_calls.execute

@@ -128,7 +128,7 @@ def test_t5_is_used_by_stable_diffusion_3_where_a_file_is_there(submission, file
     assert "text_encoder:t5xxl" in admit(submission(**words)).files
 
 
-def test_schnell_takes_no_negative_prompt_and_names_each_text_encoder_that_is_missing(submission, file):
+def test_schnell_notes_a_negative_prompt_and_names_each_text_encoder_that_is_missing(submission, file):
     file(Kind.VAE, "ae", metadata={FAMILIES: "sd3 flux1 chroma z_image"})
     schnell = {CONTEXT_WIDTH: "4096", VARIANT: "schnell"}
     file(Kind.CHECKPOINT, "schnell", family=Family.FLUX1, without_vae=True, metadata=schnell)
@@ -143,8 +143,8 @@ def test_schnell_takes_no_negative_prompt_and_names_each_text_encoder_that_is_mi
     job = admit(submission(**words, **prompt))
     assert {"text_encoder:clip_l", "text_encoder:t5xxl_fp16", "vae:ae"} <= set(job.files)
     assert "prompt: cut to 256 tokens" in job.transitions.get().note
-    with pytest.raises(Unsupported, match="does not support negative_prompt"):
-        admit(submission(**words, negative_prompt="blue"))
+    job = admit(submission(**words, negative_prompt="blue"))
+    assert "negative_prompt: no effect with FLUX.1 schnell" in job.transitions.get().note
 
 
 def test_checkpoint_that_contains_its_text_encoder_uses_it(submission, file):

@@ -20,9 +20,9 @@ from gpu_runner.protocol.workflows.template import (
 from gpu_runner.protocol.workflows.work import FPS_INPUTS, FRAMES_INPUTS
 
 from . import notes as messages
+from .graph_search import Graph, depth_first, inputs_of, upstream
 from .notes import Note
 
-Graph = dict[str, Any]
 Place = tuple[str, str]  # node, input
 
 TEXT_INPUTS = (
@@ -64,7 +64,7 @@ class Proposal(NamedTuple):
 def proposed(graph: Graph) -> Proposal:
     """Propose slots for a valid graph in API format. Nodes that only preview are replaced by SaveImage."""
     graph, notes = _with_saved_image(graph)
-    saving = [key for key, node in graph.items() if isinstance(_inputs(node).get(FILENAME_PREFIX), str)]
+    saving = [key for key, node in graph.items() if isinstance(inputs_of(node).get(FILENAME_PREFIX), str)]
     if not saving:
         return Proposal(graph, {}, [], [*notes, Note(messages.NO_SAVING_NODE)])
     save = next((key for key in saving if graph[key].get("class_type") == "SaveImage"), saving[0])
@@ -81,28 +81,23 @@ def proposed(graph: Graph) -> Proposal:
 
 
 def _with_saved_image(graph: Graph) -> tuple[Graph, list[Note]]:
-    if any(FILENAME_PREFIX in _inputs(node) for node in graph.values()):
+    if any(FILENAME_PREFIX in inputs_of(node) for node in graph.values()):
         return graph, []
     for key, node in graph.items():
-        if node.get("class_type") in UNNAMED_OUTPUTS and "images" in _inputs(node):
+        if node.get("class_type") in UNNAMED_OUTPUTS and "images" in inputs_of(node):
             inputs = {"images": node["inputs"]["images"], FILENAME_PREFIX: "atelier"}
             note = Note(messages.REPLACED, {"node": key, "class_type": node["class_type"]})
             return {**graph, key: {**node, "class_type": "SaveImage", "inputs": inputs}}, [note]
     return graph, []
 
 
-def _inputs(node: Any) -> dict[str, Any]:
-    inputs = node.get("inputs") if isinstance(node, dict) else None
-    return inputs if isinstance(inputs, dict) else {}
-
-
 class _Search:
     def __init__(self, graph: Graph, save: str, notes: list[Note]) -> None:
         self.optional_images: list[str] = []
         self.graph, self.save, self.notes = graph, save, notes
-        self.used = list(self._upstream(save))
-        samples = [key for key in self.used if {"latent_image", "guider"} & _inputs(graph[key]).keys()]
-        samples = samples or [key for key in self.used if "cfg" in _inputs(graph[key])]
+        self.used = list(upstream(self.graph, save))
+        samples = [key for key in self.used if {"latent_image", "guider"} & inputs_of(graph[key]).keys()]
+        samples = samples or [key for key in self.used if "cfg" in inputs_of(graph[key])]
         self.samplers = samples[::-1]  # the first pass is the farthest from the saved image
 
     def slots(self) -> dict[str, list[str]]:
@@ -125,16 +120,6 @@ class _Search:
         slots[FILENAME_PREFIX] = [f"{self.save}.{FILENAME_PREFIX}"]
         return slots
 
-    def _upstream(self, start: str) -> Iterator[str]:
-        """Yield the node and all that it depends on, nearest first."""
-        queue, seen = [start], {start}
-        for key in queue:
-            yield key
-            for value in _inputs(self.graph[key]).values():
-                if is_link(value) and value[0] in self.graph and value[0] not in seen:
-                    seen.add(value[0])
-                    queue.append(value[0])
-
     def _prompts(self, name: str) -> list[str]:
         """Texts that condition the samplers: those nearest to their inputs."""
         names = POSITIVE if name == "positive" else (name,)
@@ -142,7 +127,7 @@ class _Search:
             value[0]
             for key in self._conditioned()
             for wanted in names
-            if is_link(value := _inputs(self.graph[key]).get(wanted))
+            if is_link(value := inputs_of(self.graph[key]).get(wanted))
         ]
         places: dict[str, None] = {}
         for start in starts:
@@ -154,14 +139,14 @@ class _Search:
         return [
             key
             for key in self.used[::-1]
-            if "model" in (inputs := _inputs(self.graph[key]))
+            if "model" in (inputs := inputs_of(self.graph[key]))
             and ({"positive", "conditioning"} & inputs.keys())
         ]
 
     def _texts(self, start: str, name: str) -> Iterator[str]:
         queue, seen = [start], {start}
         for key in queue:
-            inputs = _inputs(self.graph[key])
+            inputs = inputs_of(self.graph[key])
             found = [place for text in TEXT_INPUTS if (place := self._constant(key, text, str))]
             if found:
                 yield from dict.fromkeys(found)
@@ -183,9 +168,9 @@ class _Search:
 
     def _constant(self, key: str, name: str, kinds: Any, hops: int = 8) -> str:
         """Where the value of an input is a constant: there, or in the primitive node that it is linked to."""
-        value = _inputs(self.graph[key]).get(name)
+        value = inputs_of(self.graph[key]).get(name)
         if is_link(value):
-            inputs = _inputs(self.graph.get(value[0]))
+            inputs = inputs_of(self.graph.get(value[0]))
             names = [one for one in ("value", *TEXT_INPUTS) if one in inputs]
             return self._constant(value[0], names[0], kinds, hops - 1) if names and hops else ""
         return f"{key}.{name}" if isinstance(value, kinds) and not isinstance(value, bool) else ""
@@ -207,7 +192,7 @@ class _Search:
         return self.graph[target.node]["inputs"][target.input]
 
     def _splits_steps(self, key: str) -> bool:
-        inputs = _inputs(self.graph[key])
+        inputs = inputs_of(self.graph[key])
         return bool(inputs.get("start_at_step")) or (
             isinstance(end := inputs.get("end_at_step"), int) and end < 10000
         )
@@ -216,14 +201,14 @@ class _Search:
         sized = [
             key
             for key in self.used[::-1]
-            if {"width", "height"} <= (inputs := _inputs(self.graph[key])).keys()
+            if {"width", "height"} <= (inputs := inputs_of(self.graph[key])).keys()
             and ("batch_size" in inputs or "ModelSampling" in str(self.graph[key].get("class_type")))
         ]
         found = {name: [self._constant(key, name, int) for key in sized] for name in ("width", "height")}
         return {name: list(dict.fromkeys(filter(None, places))) for name, places in found.items()}
 
     def _images(self) -> dict[str, list[str]]:
-        loaded = [key for key in self._depth_first(self.save) if self._is_image(key)]
+        loaded = [key for key in depth_first(self.graph, self.save) if self._is_image(key)]
         masks = [key for key in self.used if self.graph[key].get("class_type") == "LoadImageMask"]
         mask = [place for key in masks[:1] if (place := self._constant(key, "image", str))]
         if not mask and (len(loaded) > 1 or self._edits()):
@@ -254,41 +239,30 @@ class _Search:
             self.notes.append(Note(messages.OPTIONAL_IMAGES, {"slots": ", ".join(self.optional_images)}))
         return slots
 
-    def _is_optional(self, key: str) -> bool:
+    def _is_optional(self, key: str, hops: int = 8) -> bool:
         """Whether all that needs the image is a further image of an encoder."""
         uses = [
             (user, name)
             for user in self.used
-            for name, value in _inputs(self.graph[user]).items()
+            for name, value in inputs_of(self.graph[user]).items()
             if is_link(value) and value[0] == key
         ]
-        return bool(uses) and all(
-            OPTIONAL_INPUT.fullmatch(name) or (not self._has_other_links(user) and self._is_optional(user))
+        return bool(uses and hops) and all(
+            OPTIONAL_INPUT.fullmatch(name)
+            or (not self._has_other_links(user) and self._is_optional(user, hops - 1))
             for user, name in uses
         )
 
     def _has_other_links(self, key: str) -> bool:
-        return sum(map(is_link, _inputs(self.graph[key]).values())) > 1
-
-    def _depth_first(self, start: str) -> Iterator[str]:
-        """Yield the node and all that it depends on, each before what later inputs depend on."""
-        stack, seen = [start], set()
-        while stack:
-            key = stack.pop()
-            if key in seen:
-                continue
-            seen.add(key)
-            yield key
-            origins = [value[0] for value in _inputs(self.graph[key]).values() if is_link(value)]
-            stack += [origin for origin in reversed(origins) if origin in self.graph]
+        return sum(map(is_link, inputs_of(self.graph[key]).values())) > 1
 
     def _is_image_to_image(self, key: str) -> bool:
-        latent = _inputs(self.graph[key]).get("latent_image")
+        latent = inputs_of(self.graph[key]).get("latent_image")
         if not is_link(latent) or latent[0] not in self.graph:
             return False
         return any(
             str(self.graph[one].get("class_type")).startswith("VAEEncode")
-            for one in self._upstream(latent[0])
+            for one in upstream(self.graph, latent[0])
         )
 
     def _video(self) -> dict[str, list[str]]:
@@ -301,7 +275,7 @@ class _Search:
         loaders: dict[str, list[Place]] = {}
         for key in self.used:
             class_type = str(self.graph[key].get("class_type"))
-            folders = {folder_of(class_type, name): name for name in _inputs(self.graph[key])}
+            folders = {folder_of(class_type, name): name for name in inputs_of(self.graph[key])}
             for folder, name in folders.items():
                 loaders.setdefault(folder, []).append((key, name))
         slots: dict[str, list[str]] = {}
@@ -313,7 +287,7 @@ class _Search:
             slots["loras"] = [f"{key}:0", f"{key}:1"]
             slots["vae"] = [f"{vaes[0][0]}:0"] if len(vaes) == 1 else [f"{key}:2"] if not vaes else []
             slots["clip_skip"] = self._values(("stop_at_clip_layer",), int)
-            if self.samplers and {"positive", "negative"} <= _inputs(self.graph[self.samplers[0]]).keys():
+            if self.samplers and {"positive", "negative"} <= inputs_of(self.graph[self.samplers[0]]).keys():
                 slots["controls"] = [f"{self.samplers[0]}.positive", f"{self.samplers[0]}.negative"]
         elif len(networks) == 1 and len(encoders) == 1 and not checkpoints:
             slots["loras"] = [f"{networks[0][0]}:0", f"{encoders[0][0]}:0"]

@@ -41,7 +41,7 @@ class Drawing(NamedTuple):
 
 
 def drawn(workflow: Workflow) -> Drawing:
-    """Place every node one column to the right of the last node that it depends on."""
+    """Place every node to the right of all that it depends on, and one column before the first that depends on it."""
     columns = _columns(workflow)
     slot_of = {
         (target.node, target.input): slot for slot in workflow.slots for target in workflow.targets(slot)
@@ -80,7 +80,20 @@ def _columns(workflow: Workflow) -> dict[str, int]:
                 columns[key], changed = column, True
         if not changed:
             break
-    return columns
+    return _beside_their_users(workflow, columns)
+
+
+def _beside_their_users(workflow: Workflow, columns: dict[str, int]) -> dict[str, int]:
+    """Move nodes to the right, up to the first node that depends on them, so that links are short."""
+    users: dict[str, list[str]] = {}
+    for key, node in workflow.graph.items():
+        for _name, origin, _output in links(node.inputs):
+            users.setdefault(origin, []).append(key)
+    moved = dict(columns)
+    for key in sorted(columns, key=lambda key: -columns[key]):
+        first = min((moved[user] for user in users.get(key, ())), default=columns[key] + 1)
+        moved[key] = max(columns[key], first - 1)
+    return moved
 
 
 def _lines(workflow: Workflow, key: str, slot_of: dict[tuple[str, str], str], top: int) -> list[Line]:

@@ -14,9 +14,9 @@
   const show = async (url) => {
     const number = ++last;
     const response = await fetch(url).catch(() => null);
-    const problem = response && !response.ok ? (await response.json().catch(() => ({}))).detail : "";
+    const problem = response && !response.ok ? ((await response.json().catch(() => ({}))).detail ?? `HTTP ${response.status}`) : "";
     if (number !== last || !response) return; // a newer one is on its way
-    note.textContent = problem ?? `HTTP ${response.status}`;
+    note.textContent = response.headers.get("X-Label") === "off" ? sample.dataset.off : problem;
     image.hidden = !response.ok;
     if (response.ok) image.src = URL.createObjectURL(await response.blob());
   };

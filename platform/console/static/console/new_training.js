@@ -14,14 +14,20 @@
     const item = document.createElement("li");
     const remove = document.createElement("button");
     remove.type = "button";
-    remove.className = "at-button";
     remove.textContent = "×";
     remove.setAttribute("aria-label", `${form.dataset.remove} ${file.name}`);
     remove.addEventListener("click", () => {
       files = files.filter((other) => other !== file);
       show();
     });
-    item.append(`${file.name} `, remove);
+    if (file.type.startsWith("image/")) {
+      const image = document.createElement("img");
+      image.alt = "";
+      image.src = URL.createObjectURL(file);
+      image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
+      item.append(image);
+    }
+    item.append(file.name, remove);
     return item;
   }));
   const add = (more) => {
@@ -32,9 +38,14 @@
     add(chosen.files);
     chosen.value = "";
   });
-  area.addEventListener("dragover", (event) => event.preventDefault());
+  area.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    area.classList.add("at-over");
+  });
+  area.addEventListener("dragleave", () => area.classList.remove("at-over"));
   area.addEventListener("drop", (event) => {
     event.preventDefault();
+    area.classList.remove("at-over");
     add(event.dataTransfer.files);
   });
 

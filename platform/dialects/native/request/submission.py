@@ -36,7 +36,7 @@ LANES: dict[LaneName, Lane] = {
 
 SIZE = {"width", "height"}
 INPUT_IMAGE_SCHEMA = {
-    "description": "An input image: the SHA-256 of an uploaded image, or a data URI with base64.",
+    "description": "An input image: the SHA-256 of an image that was uploaded or sent with a job, or a data URI with base64.",
     "anyOf": [
         {"type": "string", "pattern": "^[0-9a-f]{64}$"},
         {"type": "string", "pattern": "^data:image/"},

@@ -97,7 +97,7 @@ class TrainingBody(BaseModel):
         default=None, ge=0, le=1, description="Minimum score of a tag. Null: the tagger's."
     )
     trigger: Name = Field(default="", description="Words that call what is trained.")
-    sample_prompt: Prompt = Field(default="", description="Of the sample images. Empty: the trigger words.")
+    sample_prompt: Prompt = Field(default="", description="Of the sample images. Empty: the first caption.")
     description: PlainText = Field(default="", max_length=MAX_DESCRIPTION)
     resolution: Annotated[int, Field(ge=MIN_RESOLUTION, le=MAX_RESOLUTION)] | None = Field(
         default=None,

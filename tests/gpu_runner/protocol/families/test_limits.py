@@ -47,10 +47,12 @@ def test_a_refused_sampler_comes_with_the_list_of_those_that_work():
     assert "DPM adaptive" not in limit.allowed
 
 
-def test_a_negative_prompt_needs_guidance_by_it():
-    assert fields("flux1", negative_prompt="a dog") == ["negative_prompt"]
-    assert fields("flux1", negative_prompt=" ") == []
-    assert fields("sd3", negative_prompt="a dog") == []
+def test_a_negative_prompt_has_no_effect_without_guidance_by_it():
+    """Clients send one whatever the model, so that it is noted and not refused."""
+    request = GenerationRequest(prompt="a cat", negative_prompt="a dog")
+    assert left_out(FAMILIES["flux1"], request) == ("negative_prompt",)
+    assert left_out(FAMILIES["flux1"], request.model_copy(update={"negative_prompt": " "})) == ()
+    assert left_out(FAMILIES["sd3"], request) == ()
 
 
 def test_loras_are_for_the_families_that_take_them():

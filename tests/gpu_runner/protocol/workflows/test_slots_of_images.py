@@ -5,7 +5,7 @@ import pytest
 from gpu_runner.protocol import GenerationRequest, InputImage
 from gpu_runner.protocol.workflows import slots
 from gpu_runner.protocol.workflows.default_purpose import purpose_of, purposes_of
-from gpu_runner.protocol.workflows.references import with_references
+from gpu_runner.protocol.workflows.request_images.references import with_references
 from tests.support.comfyui_templates import FLUX_SLOTS, flux
 from tests.support.template_exports import node
 

@@ -94,7 +94,7 @@ def test_unsupported_fields_are_named(field, fields):
 
 def test_no_workflow_analyzes_images():
     request = GenerationRequest(task="analyze", init_images=(IMAGE,), analysis=Analysis(find="faces"))
-    assert "analysis" in [field for field, _why in unsupported_fields(request, shipped_workflow("img2img"))]
+    assert "analysis" in [field for field, *_why in unsupported_fields(request, shipped_workflow("img2img"))]
 
 
 def test_a_field_without_a_slot_is_unsupported_unless_it_has_its_default():
@@ -103,7 +103,7 @@ def test_a_field_without_a_slot_is_unsupported_unless_it_has_its_default():
         update={"slots": {k: v for k, v in plain.slots.items() if k != "guidance_scale"}}
     )
     found = list(unsupported_fields(GenerationRequest(guidance_scale=3), fewer))
-    assert [field for field, _why in found] == ["guidance_scale"]
+    assert [field for field, *_why in found] == ["guidance_scale"]
     assert list(unsupported_fields(GenerationRequest(), fewer)) == []
 
 

@@ -29,3 +29,7 @@ export const loras = {
     }
   },
 };
+
+// The page of a training leads here with ?lora=NAME. The names are loaded later.
+const asked = new URLSearchParams(location.search).get("lora");
+if (asked) fieldOf(rows.add(), "name").dataset.wanted = asked;

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('models_registry', '0012_template_policies'),
+        ('models_registry', '0015_expiry'),
     ]
 
     operations = [

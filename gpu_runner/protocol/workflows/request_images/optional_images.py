@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .graph_builder import Graph
-from .template import is_link
+from gpu_runner.protocol.workflows.graph_builder import Graph
+from gpu_runner.protocol.workflows.template import is_link
 
 
 def without_nodes(graph: Graph, removed: set[str], object_info: Mapping[str, Any]) -> Graph:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from gpu_runner.protocol.generation_request import GenerationRequest
-
-from .template import Workflow
+from gpu_runner.protocol.workflows.template import Workflow
 
 # What a request says of drawing over an init image.
 OF_INIT_IMAGE = (

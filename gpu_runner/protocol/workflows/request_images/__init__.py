@@ -1,0 +1,1 @@
+"""Images of a request as references of a template."""
