@@ -61,7 +61,9 @@ def sample(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     form = LookForm(request.GET)
     if not form.is_valid():
-        reasons = [f"{form.fields[name].label}: {' '.join(map(str, errors))}" for name, errors in form.errors.items()]
+        reasons = [
+            f"{form.fields[name].label}: {' '.join(map(str, errors))}" for name, errors in form.errors.items()
+        ]
         return JsonResponse({"detail": " ".join(reasons)}, status=422)
     source = form.instance
     labels = [explicit.of_source(source)] if source.has_explicit_label else []
