@@ -64,6 +64,7 @@ def test_dropped_workflow_is_drawn_with_its_slots_tried_and_served(
     eventually(lambda: inventories_are_known(installation), "the inventories are read")
     console.open("models_registry/workflowtemplate/")
     console.click_link("Import a workflow")
+    expect(page.locator("form [type=file]")).to_be_attached()
     page.evaluate(DROP, ["flux shop.json", json.dumps({"prompt": FLUX})])
     expect(page.get_by_label("Name")).to_have_value("flux shop")
     console.screenshot("workflow-import")

@@ -58,7 +58,7 @@ def test_model_from_a_url_draws(
     console.click_button("Load", exact=True)
     dawn = console.rows.filter(has_text="dawn")
     expect(dawn).to_contain_text("ready")  # without a reload, as all of its cells
-    expect(dawn).to_contain_text(re.compile(r"(\S+ KB) of \1"))
+    expect(dawn).to_contain_text(re.compile(r"(\d\S*\sKB) of \1"))
     console.screenshot("models-from-urls")
     small = {"steps": 2, "width": 64, "height": 64}
     plain, with_dawn = (
