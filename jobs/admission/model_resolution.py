@@ -21,7 +21,7 @@ from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import FAMILIES, FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
 from models_registry.selectors import resolve, training
 
-from .text_encoders import text_encoders_of_all
+from .text_encoders import text_encoders_for, text_encoders_of_all
 from .trainable_bases import untrainable
 
 DIFFUSION = "sd15 sd2 sdxl"  # families of the VAEs that an older version has scanned

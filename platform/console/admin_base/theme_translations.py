@@ -41,6 +41,7 @@ STRINGS = (
     _("Reset filters"),
     _("Return to site"),
     _("Run"),
+    _("Search apps and models..."),
     _("Select action to run"),
     _("Select action"),
     _("Select all rows"),
