@@ -5,6 +5,7 @@ Each dialect adds its authentication and its error format.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
@@ -13,7 +14,7 @@ from typing import Any, NoReturn, cast
 
 from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
-from django.http import HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import APIException
 from rest_framework.negotiation import BaseContentNegotiation
@@ -59,6 +60,12 @@ class DialectView(APIView):
     error_response: ErrorHandler
     any_host = True  # initial() refuses a wrong host in the dialect's error format
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        finally:
+            _release_body(self.request)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         try:
             request._request.get_host()
@@ -88,6 +95,15 @@ class DialectView(APIView):
     @property
     def key(self) -> AccessKey:
         return cast(AccessKey, self.request.auth)
+
+
+def _release_body(request: Request) -> None:
+    """Views, requests and responses of DRF refer to each other, so they and the body wait for the garbage collector.
+
+    Bodies have many MB, and a process with many threads collects rarely.
+    """
+    vars(request._request).update(_body=b"", _stream=io.BytesIO())
+    vars(request).update(_stream=io.BytesIO(), _data={}, _full_data={})
 
 
 class NotFoundView(DialectView):
