@@ -345,9 +345,9 @@ def test_image_whose_file_was_deleted_is_not_found(ops, job, add_outputs):
 
 def test_page_has_curl_commands_without_secrets(ops, submission, key):
     job = admit(submission(received={"parameters": {"prompt": "a red circle"}}))
-    curls = {curl.dialect: curl.command for curl in ops.get(page(job, "change")).context["curls"]}
-    assert list(curls) == ["a1111", "native"]
-    assert all("$KEY_ID" in command for command in curls.values())
+    commands = {one.dialect: command for one, command in ops.get(page(job, "change")).context["curls"]}
+    assert list(commands) == ["a1111", "native"]
+    assert all("$KEY_ID" in command for command in commands.values())
     assert key.secret not in ops.get(page(job, "change")).content.decode()
 
 
