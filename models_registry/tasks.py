@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models_registry.models import ModelFile
-from models_registry.scan_runs import ScanRun
+from models_registry.models.scan_runs import ScanRun
 
 from .scanning.scan import inspect_path
 from .scanning.scan import scan as scan_models_root

@@ -18,7 +18,7 @@ from gpu_runner.protocol import GenerationRequest
 from jobs.admission.submission import Submission
 from jobs.execution import completion_waiter
 from models_registry.models import FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
-from models_registry.workflow_templates import shipped
+from models_registry.models.workflow_templates import shipped
 from tests.support.migrated_database import MigratedDatabase
 from tests.support.text_model_server import TextModelServer
 

@@ -49,8 +49,7 @@ LAYERS = {
         "api_reference, management, sample_renders, training",
     ],
     "models_registry": [
-        "apps, errors, facts, querysets, scan_runs, workflow_templates",
-        "prompt_styles, style_presets",
+        "apps, errors, facts",
         "models",
         "architectures, family_facts",
         "parts",

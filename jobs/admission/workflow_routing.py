@@ -18,7 +18,7 @@ from jobs.execution.runner_inventory import ServerInventory
 from jobs.images.video import labels
 from jobs.models import Backend, Lane, Runner
 from models_registry.models import WorkflowRule, WorkflowTemplate
-from models_registry.workflow_templates import OutputType, WithoutSlot
+from models_registry.models.workflow_templates import OutputType, WithoutSlot
 
 from .submission import Submission
 from .workflow_reasons import why

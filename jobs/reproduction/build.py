@@ -10,8 +10,8 @@ from gpu_runner.protocol import Environment, ModelName
 from jobs.images.storage import read_output
 from jobs.models import Job, Output
 from models_registry.models import WorkflowTemplate
+from models_registry.models.workflow_templates import OutputType
 from models_registry.selectors import training
-from models_registry.workflow_templates import OutputType
 
 from .capsule import Capsule, CapsuleFile, CapsuleImage, CapsuleInput, CapsuleWorkflow, needed_files, seeds_of
 from .pixels import pixels_sha256

@@ -20,7 +20,7 @@ from jobs.admission.submission import Submission, random_seed
 from jobs.errors import Refused
 from jobs.models import Backend, Job, Lane
 from models_registry.models import WorkflowTemplate
-from models_registry.workflow_templates import OutputType
+from models_registry.models.workflow_templates import OutputType
 
 PROMPT = "a red circle on a blue background"
 DIALECT, OPERATION = "console", "workflow_trial"

@@ -2,7 +2,7 @@ import django.core.validators
 import django.db.models.deletion
 from django.db import migrations, models
 
-from models_registry.workflow_templates import shipped
+from models_registry.models.workflow_templates import shipped
 
 
 def load_shipped_workflows(apps, schema_editor):

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from models_registry import architectures
 from models_registry.models import Kind, ModelFile
+from models_registry.models.scan_runs import ScanRun
 from models_registry.parts import fill_parts
-from models_registry.scan_runs import ScanRun
 
 from .description import describe, describe_again, store_cover
 from .file_discovery import model_files, path_problem

@@ -7,7 +7,7 @@ from jobs.models import Job, Runner
 from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
 from models_registry.models import WorkflowTemplate
-from models_registry.workflow_templates import OutputType
+from models_registry.models.workflow_templates import OutputType
 
 from .comfyui_double import Double
 from .comfyui_jobs import Adapter

@@ -12,7 +12,7 @@ from console.admin_base.last_source import first_source
 from jobs.api_reference.examples.languages import LANGUAGES
 from jobs.text_model import client as text_model
 from models_registry.models import WorkflowTemplate
-from models_registry.workflow_templates import OutputType
+from models_registry.models.workflow_templates import OutputType
 
 from .sources import usable_sources
 from .texts import axes, texts

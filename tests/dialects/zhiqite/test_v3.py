@@ -3,7 +3,7 @@
 import pytest
 
 from models_registry.models import Kind
-from models_registry.prompt_styles import PromptStyle
+from models_registry.models.prompt_styles import PromptStyle
 from tests.support.input_images import photo
 from tests.support.web_server import answer
 

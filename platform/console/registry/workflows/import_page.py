@@ -25,7 +25,7 @@ from jobs.errors import Refused
 from jobs.execution.runner_client import RunnerClient, RunnerError
 from jobs.images import input_files
 from models_registry.models import WorkflowTemplate
-from models_registry.workflow_templates import WithoutSlot
+from models_registry.models.workflow_templates import WithoutSlot
 
 from .fleet_check import comfyui_runners
 from .import_notes import text_of

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from access.models import BusinessSource
 from gpu_runner.protocol import preprocessor_catalog, sampler_catalog
 from models_registry.facts.card import CommercialUse
-from models_registry.querysets import SharedQuerySet
+from models_registry.models.querysets import SharedQuerySet
 
 
 def _between(lowest: float, highest: float) -> list[Any]:

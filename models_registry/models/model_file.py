@@ -1,14 +1,13 @@
 """Model files: kind, family, hashes, settings of operators, and the sources that may use them.
 
-All kinds share one table, because scanning, hashing and access are the same for all. A proxy model for each kind gives
-it a page of its own in the console.
+All kinds share one table, because scanning, hashing and access are the same for all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
-from typing import Any, ClassVar, Self, cast
+from typing import ClassVar, Self
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
@@ -18,62 +17,33 @@ from django.utils.translation import gettext_lazy as _
 
 from access.models import BusinessSource
 from models_registry.facts.card import CommercialUse, ModelCard
-from models_registry.facts.cover import ModelCover
 from models_registry.facts.generation_defaults import GenerationDefaults
-from models_registry.prompt_styles import PromptStyle
-from models_registry.querysets import SharedQuerySet
-from models_registry.scan_runs import ScanRun
-from models_registry.style_presets import StylePreset, StylePresetLora
-from models_registry.workflow_templates import WorkflowRule, WorkflowTemplate
+from models_registry.models.kinds import FOLDERS, Family, Kind, Prediction
+from models_registry.models.querysets import SharedQuerySet
 
-__all__ = [
-    "CommercialUse",
-    "ModelCover",
-    "PromptStyle",
-    "ScanRun",
-    "StylePreset",
-    "StylePresetLora",
-    "WorkflowRule",
-    "WorkflowTemplate",
-]  # Django requires all models of an app to be importable from this module
-
-
-class Kind(models.TextChoices):
-    CHECKPOINT = "checkpoint", _("checkpoint")
-    LORA = "lora", _("LoRA")
-    VAE = "vae", _("VAE")
-    CONTROLNET = "controlnet", _("ControlNet")
-    EMBEDDING = "embedding", _("embedding")
-    UPSCALER = "upscaler", _("upscaler")
-    PREPROCESSOR = "preprocessor", _("preprocessor")
-    MATTING = "matting", _("matting model")
-    NSFW = "nsfw", _("NSFW detector")
-    FACE_DETECTOR = "face_detector", _("face detector")
-    FACE_RESTORER = "face_restorer", _("face restorer")
-    TAGGER = "tagger", _("tagger")
-    TEXT_DETECTOR = "text_detector", _("text detector")
-    DETECTOR = "detector", _("object detector")
-    DIFFUSION_MODEL = "diffusion_model", _("diffusion model")
-    TEXT_ENCODER = "text_encoder", _("text encoder")
-    UNKNOWN = "unknown", _("unknown")
+# Fields that a scan fills from the metadata and the family, unless an operator has set them.
+FILLED_BY_SCANS = frozenset(
+    {
+        "description",
+        "author",
+        "base",
+        "tags",
+        "licence",
+        "commercial_use",
+        "trigger_words",
+        "default_steps",
+        "default_guidance_scale",
+        "default_sampler",
+        "default_scheduler",
+        "default_width",
+        "default_height",
+        "default_clip_skip",
+    }
+)
 
 
-class Family(models.TextChoices):
-    SD15 = "sd15", "Stable Diffusion 1.x"
-    SD2 = "sd2", "Stable Diffusion 2.x"
-    SDXL = "sdxl", "Stable Diffusion XL"
-    SD3 = "sd3", "Stable Diffusion 3.x"
-    Z_IMAGE = "z_image", "Z-Image"
-    FLUX1 = "flux1", "FLUX.1"
-    CHROMA = "chroma", "Chroma"
-    FLUX2 = "flux2", "FLUX.2"
-    QWEN_IMAGE = "qwen_image", "Qwen-Image"
-    UNKNOWN = "unknown", _("unknown")
-
-
-class Prediction(models.TextChoices):
-    EPSILON = "epsilon", _("noise (epsilon)")
-    VELOCITY = "v_prediction", _("velocity (v-prediction)")
+# The same, but by other files of the registry (models_registry.parts).
+PARTS = frozenset({"vae_file", "text_encoder_files"})
 
 
 class ModelFileQuerySet(SharedQuerySet["ModelFile"]):
@@ -98,20 +68,6 @@ class ModelFileQuerySet(SharedQuerySet["ModelFile"]):
 
 
 ModelFileManager = models.Manager.from_queryset(ModelFileQuerySet)
-
-INPAINTING = "atelier.inpainting"  # key of ``metadata``
-RESIDUALS = "atelier.residuals"  # the same: number of outputs of a ControlNet
-FAMILIES = "atelier.families"  # the same: families that a VAE fits, separated by spaces
-ENCODER, ENCODERS = (
-    "atelier.encoder",
-    "atelier.encoders",
-)  # the same: kind of a text encoder; those in a checkpoint
-WIDTH = "atelier.width"  # the same: width of the vectors of an embedding or text encoder
-CONTEXT_WIDTH = (
-    "atelier.context_width"  # the same: width of the text encoder's states that a checkpoint reads
-)
-WITHOUT_TEXT = "atelier.without_text"  # the same: set for a UNet without its text encoders
-VARIANT = "atelier.variant"  # the same: variant of a family, such as schnell
 
 
 def control_title(path: str, digest: str) -> str:
@@ -298,231 +254,3 @@ class Architecture(models.Model):
 
     def __str__(self) -> str:
         return str(self.file)
-
-
-# Fields that a scan fills from the metadata and the family, unless an operator has set them.
-FILLED_BY_SCANS = frozenset(
-    {
-        "description",
-        "author",
-        "base",
-        "tags",
-        "licence",
-        "commercial_use",
-        "trigger_words",
-        "default_steps",
-        "default_guidance_scale",
-        "default_sampler",
-        "default_scheduler",
-        "default_width",
-        "default_height",
-        "default_clip_skip",
-    }
-)
-
-
-# The same, but by other files of the registry (models_registry.parts).
-PARTS = frozenset({"vae_file", "text_encoder_files"})
-
-FOLDERS: dict[str, str] = {
-    Kind.CHECKPOINT: "checkpoints",
-    Kind.LORA: "loras",
-    Kind.VAE: "vae",
-    Kind.CONTROLNET: "controlnet",
-    Kind.EMBEDDING: "embeddings",
-    Kind.UPSCALER: "upscalers",
-    Kind.PREPROCESSOR: "preprocessors",
-    Kind.MATTING: "matting",
-    Kind.NSFW: "nsfw",
-    Kind.FACE_DETECTOR: "face_detection",
-    Kind.FACE_RESTORER: "face_restoration",
-    Kind.TEXT_DETECTOR: "text_detection",
-    Kind.TAGGER: "taggers",
-    Kind.DETECTOR: "detectors",
-    Kind.DIFFUSION_MODEL: "diffusion_models",
-    Kind.TEXT_ENCODER: "text_encoders",
-}
-
-
-# Kinds of which a request without a name uses the default file; the default VAE is used for checkpoints without one
-# only. A request without a LoRA, a ControlNet or an embedding uses none.
-KINDS_WITH_DEFAULT = frozenset(
-    {
-        Kind.CHECKPOINT,
-        Kind.VAE,
-        Kind.UPSCALER,
-        Kind.MATTING,
-        Kind.NSFW,
-        Kind.FACE_DETECTOR,
-        Kind.FACE_RESTORER,
-        Kind.TEXT_DETECTOR,
-        Kind.TAGGER,
-    }
-)
-
-
-class KindManager(ModelFileManager):
-    """Manager of a proxy model: restricts the queryset to its kind."""
-
-    def get_queryset(self) -> Any:
-        return super().get_queryset().filter(kind=cast("type[ModelFile]", self.model).KIND)
-
-
-class Checkpoint(ModelFile):
-    KIND = Kind.CHECKPOINT
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("checkpoint")
-        verbose_name_plural = _("checkpoints")
-
-
-class Lora(ModelFile):
-    KIND = Kind.LORA
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("LoRA")
-        verbose_name_plural = _("LoRAs")
-
-
-class Vae(ModelFile):
-    KIND = Kind.VAE
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("VAE")
-        verbose_name_plural = _("VAEs")
-
-
-class ControlNet(ModelFile):
-    KIND = Kind.CONTROLNET
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("ControlNet")
-        verbose_name_plural = _("ControlNets")
-
-
-class Embedding(ModelFile):
-    KIND = Kind.EMBEDDING
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("embedding")
-        verbose_name_plural = _("embeddings")
-
-
-class Upscaler(ModelFile):
-    KIND = Kind.UPSCALER
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("upscaler")
-        verbose_name_plural = _("upscalers")
-
-
-class Preprocessor(ModelFile):
-    KIND = Kind.PREPROCESSOR
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("preprocessor")
-        verbose_name_plural = _("preprocessors")
-
-
-class Matting(ModelFile):
-    KIND = Kind.MATTING
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("matting model")
-        verbose_name_plural = _("matting models")
-
-
-class NsfwDetector(ModelFile):
-    KIND = Kind.NSFW
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("NSFW detector")
-        verbose_name_plural = _("NSFW detectors")
-
-
-class FaceDetector(ModelFile):
-    KIND = Kind.FACE_DETECTOR
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("face detector")
-        verbose_name_plural = _("face detectors")
-
-
-class FaceRestorer(ModelFile):
-    KIND = Kind.FACE_RESTORER
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("face restorer")
-        verbose_name_plural = _("face restorers")
-
-
-class Detector(ModelFile):
-    KIND = Kind.DETECTOR
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("object detector")
-        verbose_name_plural = _("object detectors")
-
-
-class TextDetector(ModelFile):
-    KIND = Kind.TEXT_DETECTOR
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("text detector")
-        verbose_name_plural = _("text detectors")
-
-
-class Tagger(ModelFile):
-    KIND = Kind.TAGGER
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("tagger")
-        verbose_name_plural = _("taggers")
-
-
-class DiffusionModel(ModelFile):
-    KIND = Kind.DIFFUSION_MODEL
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("diffusion model")
-        verbose_name_plural = _("diffusion models")
-
-
-class TextEncoder(ModelFile):
-    KIND = Kind.TEXT_ENCODER
-    objects: ClassVar[KindManager] = KindManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("text encoder")
-        verbose_name_plural = _("text encoders")

@@ -15,7 +15,7 @@ from gpu_runner.protocol.workflows import slots
 from gpu_runner.protocol.workflows.requirements import Requirements, requirements_of
 from gpu_runner.protocol.workflows.template import Workflow
 
-SHIPPED = Path(__file__).parent / "shipped_workflows"
+SHIPPED = Path(__file__).parents[1] / "shipped_workflows"
 
 
 class WithoutSlot(models.TextChoices):

@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from models_registry.querysets import SharedQuerySet
+from models_registry.models.querysets import SharedQuerySet
 
 PromptStyleManager = models.Manager.from_queryset(SharedQuerySet)
 
