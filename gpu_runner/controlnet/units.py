@@ -13,7 +13,7 @@ from torch import Tensor
 from gpu_runner.controlnet.preprocessors.arrays import Pixels, Plane
 from gpu_runner.imaging import images
 from gpu_runner.networks.loaded import LoadedControlNet
-from gpu_runner.protocol.preprocessor_catalog import Module
+from gpu_runner.protocol.catalogs.preprocessors import Module
 from gpu_runner.protocol.request_parts.control import ControlUnit
 
 HIDDEN = -1.0  # value of masked pixels in the input of inpainting ControlNets

@@ -19,10 +19,11 @@ from gpu_runner.networks.conditioning import TextEncodingOptions
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedUpscaler
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.networks.operations import DecodeLatent, EncodeImage, OffloadedWork, Operation, StepsLeftOut
-from gpu_runner.protocol import Finding, GenerationRequest, sampler_catalog
+from gpu_runner.protocol import Finding, GenerationRequest
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
+from gpu_runner.protocol.catalogs.upscalers import LANCZOS, latent_mode
 from gpu_runner.protocol.prompt.composition import PromptComposition
 from gpu_runner.protocol.step_count import detail_request, hires_request
-from gpu_runner.protocol.upscaler_catalog import LANCZOS, latent_mode
 from gpu_runner.samplers.noise import NoiseStream
 
 from . import hires, inpainting, instruct, magic_mix, sd_upscale, tiled_upscaling

@@ -8,7 +8,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from access.models import AccessKey, BusinessSource
-from gpu_runner.protocol import GenerationRequest, Hires, preprocessor_catalog, sampler_catalog
+from gpu_runner.protocol import GenerationRequest, Hires
+from gpu_runner.protocol.catalogs import preprocessors as preprocessor_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.prompt.composition import PromptTooLong
 from gpu_runner.protocol.prompt.embedding_names import passes_of
 from gpu_runner.protocol.request_parts.control import ControlUnit
@@ -18,8 +20,8 @@ from jobs.models import Backend
 from models_registry.errors import ModelNotFound
 from models_registry.models import RESIDUALS, Kind
 
-from .family_limits import family_limits
-from .model_resolution import ModelResolver, Resolution
+from .model_choice.family_limits import family_limits
+from .model_choice.resolution import ModelResolver, Resolution
 
 SIZES = ("width", "height", "num_inference_steps")
 

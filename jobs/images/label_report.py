@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 
 from access.models import BusinessSource
-from gpu_runner.protocol.image_files import few_at_a_time
+from gpu_runner.protocol.images.files import few_at_a_time
 
 from .input_files import check_image, open_image, opened
 from .labels import c2pa_reading, origin, reading

@@ -4,16 +4,16 @@ from django.contrib import admin
 from django.urls import path
 
 from .dashboard import views
+from .dashboard.setup import views as setup
 from .gallery import views as gallery
 from .gallery.parameters import parameters as gallery_parameters
 from .jobs import labels
+from .platform_pages.search import search
 from .playground.choices import choices
 from .playground.code import code
 from .playground.page import page
 from .playground.parameters import parameters
 from .portal import api_pages, keys, models, overview, usage
-from .search.views import search
-from .setup import views as setup
 from .tenants import labels as source_labels
 from .trainings import new as new_training
 from .trainings import views as trainings

@@ -19,8 +19,8 @@ from gpu_runner.models.loaders.controlnet import check_family
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.loaded import LoadedControlNet
 from gpu_runner.protocol import RunRequest
+from gpu_runner.protocol.catalogs.preprocessors import Module, find
 from gpu_runner.protocol.errors import InvalidRequest
-from gpu_runner.protocol.preprocessor_catalog import Module, find
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.values import InputImage
 from gpu_runner.tasks.generation import Pass, Plan

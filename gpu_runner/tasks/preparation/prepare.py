@@ -11,7 +11,8 @@ from gpu_runner.imaging import images
 from gpu_runner.imaging.nsfw import NsfwCheck
 from gpu_runner.models.request_models import Models
 from gpu_runner.models.store import ModelStore
-from gpu_runner.protocol import GenerationRequest, RunRequest, sampler_catalog
+from gpu_runner.protocol import GenerationRequest, RunRequest
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.families.limits import limits
 from gpu_runner.protocol.prompt.composition import PromptTooLong

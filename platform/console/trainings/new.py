@@ -12,8 +12,8 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from console.portal.chosen_source import chosen_source, page_context
-from console.roles import SUBMIT_JOBS
-from jobs.admission.trainable_bases import untrainable
+from console.tenants.roles import SUBMIT_JOBS
+from jobs.admission.model_choice.trainable_bases import untrainable
 from jobs.models import Training
 from jobs.training.reuse import are_stored, images_of
 from models_registry.models import Kind

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 
 from console.jobs.explanations import waiting_status
 from console.portal.chosen_source import chosen_source, page_context
-from console.roles import SUBMIT_JOBS, VIEW_COSTS, VIEW_IMAGES
+from console.tenants.roles import SUBMIT_JOBS, VIEW_COSTS, VIEW_IMAGES
 from jobs.execution import lifecycle
 from jobs.models import OutputKind, Signal, State, Training
 from jobs.scheduling.eta import outlook

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from access.models import AccessKey, BusinessSource, CallbackSecret, Membership
 from console.admin_base.base import HiddenFromTenants, TenantRestrictions
-from console.roles import ROLES
+from console.tenants.roles import ROLES
 from models_registry.models import Kind, Lora, ModelFile
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from dialects.a1111.errors import Invalid, WireError
 from dialects.a1111.schema.coercion import Coercion, array, boolean, integer, mapping, number, string
-from gpu_runner.protocol import preprocessor_catalog
+from gpu_runner.protocol.catalogs import preprocessors as preprocessor_catalog
 
 ALIASES = {
     "input_image": "image",

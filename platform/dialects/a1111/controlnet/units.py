@@ -12,7 +12,8 @@ from dialects.a1111.authentication import DIALECT
 from dialects.a1111.errors import Location, Unprocessable, path_of
 from dialects.a1111.options.options import EffectiveOptions
 from dialects.a1111.schema import images
-from gpu_runner.protocol import InputImage, preprocessor_catalog
+from gpu_runner.protocol import InputImage
+from gpu_runner.protocol.catalogs import preprocessors as preprocessor_catalog
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from models_registry.selectors import control_model, control_model_problem
 

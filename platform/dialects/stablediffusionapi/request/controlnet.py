@@ -7,7 +7,8 @@ from typing import Any
 from access.models import BusinessSource
 from dialects.stablediffusionapi.authentication import DIALECT
 from dialects.stablediffusionapi.errors import WireError
-from gpu_runner.protocol import InputImage, preprocessor_catalog
+from gpu_runner.protocol import InputImage
+from gpu_runner.protocol.catalogs import preprocessors as preprocessor_catalog
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from models_registry.selectors import control_model, control_model_problem
 
