@@ -197,7 +197,9 @@ def identifiers(file: ModelFile) -> tuple[str, ...]:
     path = PurePosixPath(file.path_in_kind)
     bare = str(path.with_suffix(""))
     names = (file.name, file.path, file.path_in_kind, bare, bare.replace("/", "_"), path.name, path.stem)
-    hashes_in_titles = [digits for digits in (file.short_hash, file.legacy_hash, file.sha256[:8]) if digits]
+    hashes_in_titles = [
+        digits for digits in (file.short_hash, file.legacy_hash, file.sha256[:8], file.sha256) if digits
+    ]
     with_hash = tuple(f"{name} [{digits}]" for digits in hashes_in_titles for name in names)
     hashes = (file.sha256, file.short_hash, file.legacy_hash, file.tensors_sha256, file.lora_hash)
     return (file.name, file.title, *hashes, *names, *with_hash, *file.aliases)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Iterator
+from typing import cast
 
 from django.utils.translation import gettext as _
 from PIL import Image
@@ -14,6 +15,7 @@ from gpu_runner.protocol.images import files as image_files
 from gpu_runner.protocol.images.files import FORMATS, MAX_PIXELS, UnusableImage
 from jobs.errors import InvalidImage
 
+MASK_THRESHOLD = 128  # levels from here on are white
 MAX_INPUT_BYTES = 32 * 1024 * 1024
 # Hashes of the files that passed last: a request's files are checked when they are read, and when they are stored.
 MAX_INTACT = 256
@@ -48,6 +50,17 @@ def read_size(data: bytes) -> tuple[int, int]:
     """Width and height of the upright image in pixels. Raises InvalidImage."""
     with _as_refusal():
         return image_files.read_size(data)
+
+
+@image_files.few_at_a_time
+def mask_levels(data: bytes) -> tuple[int, int]:
+    """Darkest and brightest level of a mask: of its alpha channel if it has transparency, else its luminance.
+
+    Raises InvalidImage.
+    """
+    mask = open_image(data).convert("RGBA")
+    alpha = cast(tuple[int, int], mask.getchannel("A").getextrema())
+    return alpha if alpha != (255, 255) else cast(tuple[int, int], mask.convert("L").getextrema())
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from models_registry.selectors import control_model, list_for, resolve
 def test_file_is_found_by_every_name_that_a1111_uses(source, register):
     file = register("checkpoints/anime/v2.safetensors", name="Anime v2")
     names = ["Anime v2", "anime/v2.safetensors", "anime_v2", "v2.safetensors", "v2", file.path]
-    names += [f"{name} [{file.short_hash}]" for name in names]
+    names += [f"{name} [{digits}]" for name in names for digits in (file.short_hash, file.sha256)]
     for name in [*names, file.title, file.short_hash, file.sha256]:
         assert resolve(Kind.CHECKPOINT, name, source) == file, name
 

@@ -47,6 +47,8 @@ SIGNATURES = (
     (4, b"ftypmsf1", "HEIF"),
     (0, b"II*\0", "TIFF"),
     (0, b"MM\0*", "TIFF"),
+    (0, b"II+\0", "TIFF"),
+    (0, b"MM\0+", "TIFF"),
     (0, b"\xff\x0a", "JPEG XL"),
     (4, b"JXL ", "JPEG XL"),
     (4, b"jP  ", "JPEG 2000"),
@@ -55,6 +57,11 @@ SIGNATURES = (
     (0, b"%PDF", "PDF"),
     (0, b"<svg", "SVG"),
     (0, b"<?xml", "SVG"),
+    (0, b"\xef\xbb\xbf<?xml", "SVG"),
+    (0, b"\xef\xbb\xbf<svg", "SVG"),
+    *((0, b"P%d%c" % (kind, end), "PNM") for kind in range(1, 7) for end in b" \n"),
+    (0, b"DDS ", "DDS"),
+    (0, b"qoif", "QOI"),
 )
 
 P = ParamSpec("P")

@@ -54,6 +54,7 @@ WIRE_NAMES: dict[str, str] = {
     "refiner.switch_at": "refiner_switch_at",
     "upscaler": "override_settings",
     "tiled": "script_args",
+    "controls": "alwayson_scripts",
     "detail_passes": "alwayson_scripts",
     "upscale.scale": "upscaling_resize",
     "upscale.width": "upscaling_resize_w",

@@ -15,6 +15,7 @@ from dialects.job_stream import StreamSlot
 from dialects.waiting import RETRY_AFTER_S, wait_for_end
 from dialects.warning_header import warning_headers
 from jobs.admission.admit import admit, find_replay
+from jobs.admission.prompts.language import prompt_warnings
 from jobs.execution.thread_shares import NoFreeThread
 from jobs.images.signed_urls import base_url
 from jobs.models import Job
@@ -44,10 +45,12 @@ class Images(ArkView):
         return self._stream(request, fields) if fields.stream else self._waited(request, fields)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Add the job's id, also to the response of a failed job, and the warning about its label."""
+        """Add the job's id, also to the response of a failed job, and the warnings about its label and prompts."""
+        warnings = [self.warning]
         if self.job is not None:
             response[JOB_HEADER] = str(self.job.pk)
-        for name, value in warning_headers(self.warning).items():
+            warnings += prompt_warnings(self.job)
+        for name, value in warning_headers(" ".join(filter(None, warnings))).items():
             response[name] = value
         return super().finalize_response(request, response, *args, **kwargs)
 

@@ -13,6 +13,7 @@ from access.models import AccessKey
 from dialects.waiting import RETRY_AFTER_S, wait_for_end
 from dialects.warning_header import warning_headers
 from jobs.admission.admit import admit, find_replay
+from jobs.admission.prompts.language import prompt_warnings
 from jobs.execution import lifecycle
 from jobs.execution.thread_shares import NoFreeThread
 from jobs.images.signed_urls import base_url
@@ -95,9 +96,12 @@ def cancel(context: OperationContext) -> Any:
 
 
 def _headers(context: OperationContext, job: Job) -> dict[str, str]:
-    """The job's id, and a warning if the request asked for no label, but the image has one."""
-    warning = logo_warning(context.body, context.key.source, job.generation_request)
-    return {JOB_HEADER: str(job.pk), **warning_headers(warning)}
+    """The job's id, and warnings: if the request asked for no label, but the image has one; about the prompts."""
+    label = logo_warning(context.body, context.key.source, job.generation_request)
+    return {
+        JOB_HEADER: str(job.pk),
+        **warning_headers(" ".join(filter(None, [label, *prompt_warnings(job)]))),
+    }
 
 
 def _admitted(context: OperationContext, lane: Lane, external_id: str = "") -> Job:

@@ -262,6 +262,10 @@ def test_other_tenants_get_another_job_for_the_same_key(alice, charlie, worker):
     assert first["X-Job-Id"] != second["X-Job-Id"]
 
 
+def test_prompt_in_an_unknown_language_is_announced(alice, worker):
+    assert "Chinese" in alice.post(**SMALL | {"prompt": "红色的圆"})["X-Atelier-Warning"]
+
+
 @pytest.mark.field("ark_images_generations", "watermark")
 def test_watermark_false_that_the_label_of_the_source_overrides_is_announced(alice, worker, source):
     assert "X-Atelier-Warning" not in alice.post(**SMALL, watermark=False)

@@ -22,5 +22,13 @@ def test_array_of_images_fills_the_slots_of_a_template(alice):
     assert (error["param"], "takes 2 images (got 3)" in error["message"]) == ("image", True)
 
 
+def test_refusal_says_which_image_of_an_array_cannot_be_used(alice):
+    rule = WorkflowRule.objects.create(template=edit_template(), dialect="ark", purpose="edit")
+    assert rule.template
+    damaged = "data:image/png;base64," + base64.b64encode(png()[:40]).decode()
+    error = alice.post(model=DIFFUSION_MODEL, image=[IMAGES[0], damaged]).json()["error"]
+    assert (error["param"], "damaged" in error["message"]) == ("image[1]", True)
+
+
 def test_array_without_a_template_is_refused(alice):
     assert "reference images" in alice.refused(image=IMAGES)["message"]

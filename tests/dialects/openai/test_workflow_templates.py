@@ -37,6 +37,12 @@ def test_images_of_an_edit_are_the_references_of_its_template(alice, rule):
     assert job.request["checkpoint"] == "", "the template has its own, and the client has named none"
 
 
+def test_refusal_says_which_of_several_images_cannot_be_used(alice, rule):
+    response = alice.edit(**{"image[]": [FIRST, SECOND[:60]]})
+    error = response.json()["error"]
+    assert (response.status_code, error["param"], "damaged" in error["message"]) == (400, "image[1]", True)
+
+
 def test_wrong_number_of_images_is_refused_by_name(alice, rule):
     response = alice.edit(**{"image[]": [FIRST] * 15})
     error = response.json()["error"]

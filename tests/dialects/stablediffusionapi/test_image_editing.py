@@ -20,6 +20,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 WHITE = data_uri(png(color="white"))
 
 
+def half_white() -> bytes:
+    mask = Image.new("L", (64, 64))
+    mask.paste(255, (0, 0, 32, 64))
+    buffer = io.BytesIO()
+    mask.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 @pytest.fixture
 def matting(model):
     return model(Kind.MATTING, "u2netp")
@@ -123,11 +131,17 @@ def test_inpaint_has_the_defaults_of_image_editing(alice, red, folder):
 
 @pytest.mark.parametrize("folder", EDITIONS)
 def test_object_removal_repaints_the_mask_with_its_surroundings(alice, red, folder):
-    request = submitted(alice, f"{folder}/object_removal", init_image=red, mask_image=WHITE)
+    request = submitted(alice, f"{folder}/object_removal", init_image=red, mask_image=data_uri(half_white()))
     part = request.change_background
     assert (part.content, part.mask_invert, part.mask_expansion) == ("fill", True, -4)
     assert (part.output_width, part.output_height, request.strength) == (64, 64, 1)
     assert request.prompt == ""
+
+
+@pytest.mark.parametrize("color", ["white", "black"])
+def test_object_removal_refuses_a_mask_that_marks_nothing_or_everything(alice, red, color):
+    message = refused(alice, "v5/object_removal", init_image=red, mask_image=data_uri(png(color=color)))
+    assert f"{color} everywhere" in str(message)
 
 
 @pytest.mark.parametrize(

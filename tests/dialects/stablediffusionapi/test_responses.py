@@ -80,6 +80,13 @@ def test_generation_returns_its_outputs(alice, worker, red):
     }
 
 
+def test_prompt_in_an_unknown_language_is_told_in_the_tip(alice, work):
+    _response, job = alice.generate(prompt="红色的圆")
+    work()
+    finished = alice.call(f"v3/fetch/{job.external_id}")
+    assert (finished["status"], "Chinese" in finished["tip"]) == ("success", True)
+
+
 def test_output_urls_have_no_query_string(alice, client, work):
     response, _job = alice.generate()
     work()

@@ -78,6 +78,10 @@ def test_stored_image_has_the_logo_and_the_aigc_entry(worker, alice, body) -> No
     assert not changed[:, 352:].any()
 
 
+def test_prompt_in_an_unknown_language_is_announced(worker, alice, body) -> None:
+    assert "Chinese" in alice.call("CVProcess", {**body, "prompt": "红色的圆"})["X-Atelier-Warning"]
+
+
 @pytest.mark.field("volcengine_cvprocess", "logo_info.add_logo")
 def test_add_logo_false_that_the_label_of_the_source_overrides_is_announced(
     worker, alice, body, source

@@ -91,6 +91,14 @@ def png(width: int = 64, height: int = 64, color: str = "red") -> bytes:
     return buffer.getvalue()
 
 
+def half_white() -> bytes:
+    mask = Image.new("L", (96, 48))
+    mask.paste(255, (0, 0, 48, 48))
+    buffer = io.BytesIO()
+    mask.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 @pytest.fixture
 def web(source) -> Iterator[WebServer]:
     """A server that the source may call. It has images, and receives callbacks."""
@@ -98,6 +106,7 @@ def web(source) -> Iterator[WebServer]:
     server.answers["/red.png"] = answer(200, png())
     server.answers["/wide.png"] = answer(200, png(96, 48, "blue"))
     server.answers["/mask.png"] = answer(200, png(color="white"))
+    server.answers["/half-mask.png"] = answer(200, half_white())
     source.reachable = ["127.0.0.1"]
     source.save()
     yield server

@@ -62,6 +62,7 @@ HAS_EFFECT: dict[str, Judge] = {
     "soft inpainting": _soft_inpainting,
     "controlnet": _never,  # read by dialects.a1111.controlnet
     # Extensions that many installations have.
+    "api payload": _never,  # shows the payload of a page, which so names it
     "adetailer": _never,  # read by detail_passes.py
     "animatediff": _first_is_on,
 }

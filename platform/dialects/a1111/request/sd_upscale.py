@@ -43,11 +43,16 @@ def with_sd_upscale(
     name = _upscaler(upscaler, source)
     width, height = read_size(files[0])
     factor = 1.0 if name == NONE else _scale(scale)
+    overlap = _argument(1, integer, overlap)
+    sides = [side for side in (parameters["width"], parameters["height"]) if side is not None]
+    if sides and overlap >= min(sides):
+        message = _("the overlap must be less than width and height (got %(overlap)d)") % {"overlap": overlap}
+        raise Unprocessable.at((*ARGUMENTS, 1), message, "value_error")
     tiled = {
         "width": width if name == NONE else int(width * factor) // MULTIPLE * MULTIPLE,
         "height": height if name == NONE else int(height * factor) // MULTIPLE * MULTIPLE,
         "upscaler": name,
-        "overlap": _argument(1, integer, overlap),
+        "overlap": overlap,
         "tiles_per_seed": parameters["batch_size"] or 1,
     }
     batches = 1 if parameters["n_iter"] is None else parameters["n_iter"]

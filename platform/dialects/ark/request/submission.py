@@ -44,7 +44,10 @@ def read_submission(key: AccessKey, fields: ImageRequest, base_url: str) -> Subm
     checkpoint = _checkpoint(fields.model, key.source)
     images = InputImages(key.source, base_url)
     images.fetch_at_most(MAX_INPUT_IMAGES)
-    sent = tuple(images.take("image", text) for text in fields.image_texts)
+    texts = fields.image_texts
+    sent = tuple(
+        images.take(f"image[{n}]" if len(texts) > 1 else "image", text) for n, text in enumerate(texts)
+    )
     request = _request(fields, key, checkpoint, _Input.of(sent, images))
     return Submission(
         source=key.source,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
 from typing import Any
@@ -11,13 +9,14 @@ from typing import Any
 from django.utils.translation import gettext as _
 from pydantic import BaseModel
 
+from dialects.input_images import DATA_URI, decoded
 from dialects.native.errors import FieldError, Problem
 from gpu_runner.protocol import GenerationRequest, InputImage
+from jobs.errors import InvalidImage
 
 from .json_body import models_in
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
-DATA_URI = re.compile(r"data:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
 
 
 class InlineImages:
@@ -54,10 +53,9 @@ class InlineImages:
     def _digest(self, text: str, location: list[str | int]) -> str:
         if SHA256.fullmatch(text):
             return text
-        prefix = DATA_URI.match(text)
         try:
-            data = base64.b64decode(text[prefix.end() :], validate=True) if prefix else b""
-        except binascii.Error:
+            data = decoded("", text) if DATA_URI.match(text) else b""
+        except InvalidImage:
             data = b""
         if not data:
             message = _("Must be the SHA-256 of an uploaded image, or a data URI with base64.")

@@ -220,9 +220,9 @@ def _with_references(
     if files.get("mask") or fields.mask:
         raise APIError.invalid("mask", _("A mask needs exactly one image (got %(count)d).") % words)
     images.fetch_at_most(MAX_REFERENCES)
-    uploaded = [images.add("image", data) for data in files.get("image", ())]
+    uploaded = [images.add(f"image[{n}]", data) for n, data in enumerate(files.get("image", ()))]
     texts = list(fields.image or ())
-    linked = [images.take("image", text) for text in texts]
+    linked = [images.take(f"image[{n}]", text) for n, text in enumerate(texts, len(uploaded))]
     sent = [*uploaded, *linked]
     received["image"] = [
         *(stored_form("", image) for image in uploaded),

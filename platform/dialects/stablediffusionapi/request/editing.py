@@ -14,6 +14,7 @@ from dialects.stablediffusionapi.errors import WireError
 from gpu_runner.protocol import InputImage
 from gpu_runner.protocol.images.working_size import working_size
 from jobs.images import outpaint_canvas
+from jobs.images.input_files import MASK_THRESHOLD, mask_levels
 from jobs.images.outpaint_canvas import Box, Expanded
 from models_registry.selectors import instruct_checkpoint, leads_to_template
 
@@ -71,10 +72,22 @@ def _object_removal(source: BusinessSource, values: Values, images: InputImages)
     """The object is replaced by what surrounds it; the other pixels are kept exactly."""
     init = images.take("init_image", values["init_image"])
     mask = images.take("mask_image", values["mask_image"])
+    _check_mask(images.files[mask.sha256])
     return {
         **_repaint(init, mask, images.size_of(init), expansion=REMOVAL_EXPANSION),
         **_steps(values, 25, guidance=7),
     }
+
+
+def _check_mask(mask: bytes) -> None:
+    """Raises WireError for a mask that marks nothing, or everything."""
+    darkest, brightest = mask_levels(mask)
+    if brightest < MASK_THRESHOLD:
+        message = _("The mask is black everywhere; what is to be removed must be white.")
+        raise WireError.invalid({"mask_image": [message]})
+    if darkest >= MASK_THRESHOLD:
+        message = _("The mask is white everywhere, which keeps nothing of the image.")
+        raise WireError.invalid({"mask_image": [message]})
 
 
 def _outpaint(source: BusinessSource, values: Values, images: InputImages) -> Fields:

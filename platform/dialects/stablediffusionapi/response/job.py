@@ -8,6 +8,7 @@ from dialects.stablediffusionapi.endpoints import ENDPOINTS, Endpoint
 from dialects.stablediffusionapi.errors import message_fields
 from dialects.stablediffusionapi.response.numeric_ids import number_of
 from gpu_runner.protocol.findings import NsfwFound, TagsFound
+from jobs.admission.prompts.language import prompt_warnings
 from jobs.images.signed_urls import future_urls, input_url, output_urls
 from jobs.models import Job, State
 from jobs.scheduling.eta import outlook
@@ -100,7 +101,7 @@ def _success(job: Job, endpoint: Endpoint, base_url: str) -> dict[str, Any]:
         "proxy_links": links,
         "nsfw_content_detected": any(output.nsfw for output in job.outputs.all()),
         "webhook_status": "",
-        "tip": "",
+        "tip": " ".join(prompt_warnings(job)),
         "meta": meta(job, endpoint),
     }
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from dialects.volcengine.errors import ServiceError
 from gpu_runner.protocol.images.working_size import LARGEST, SMALLEST
+from jobs.images.input_files import MASK_THRESHOLD, mask_levels
 from jobs.images.outpaint_canvas import Margins, TooLarge, expanded
 from models_registry.models import StylePreset
 
@@ -63,7 +64,17 @@ def inpainting(images: list[ImageFile]) -> InpaintInputs:
     if len(images) < 2:
         raise ServiceError(50201, _("two images are required: the image and its mask"))
     image, mask = images
+    _check_mask(mask)
     return InpaintInputs(image, mask, INPAINT_BLEND, {"picture": image, "mask": mask})
+
+
+def _check_mask(mask: ImageFile) -> None:
+    """Raises ServiceError 50200 for a mask that marks nothing, or everything."""
+    darkest, brightest = mask_levels(mask.data)
+    if brightest < MASK_THRESHOLD:
+        raise ServiceError(50200, _("the second image, the mask, is black everywhere: white is generated"))
+    if darkest >= MASK_THRESHOLD:
+        raise ServiceError(50200, _("the second image, the mask, is white everywhere, which keeps nothing"))
 
 
 def outpainting(images: list[ImageFile], body: Body) -> InpaintInputs:
@@ -73,6 +84,7 @@ def outpainting(images: list[ImageFile], body: Body) -> InpaintInputs:
     """
     if len(images) > 1:
         image, mask = images
+        _check_mask(mask)
         return InpaintInputs(image, mask, OUTPAINT_BLEND, {"picture": image, "mask": mask})
     (image,) = images
     fractions = {side: body.number(side, DEFAULT_MARGIN, 0, MAX_MARGIN) for side in SIDES}

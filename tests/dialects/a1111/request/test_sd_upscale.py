@@ -49,12 +49,12 @@ def test_infotext_has_the_scripts_parameters(alice, red, complete, info) -> None
         (["", "wide", 0, 2.0], {}, ["body", "script_args", 1]),
         (["", 8, "Lanczos", 9], {}, ["body", "script_args", 3]),
         (["", 8, "Lanczos", None], {}, ["body", "script_args", 3]),
-        (["", 64, "Lanczos", 2.0], {}, ["body"]),
-        (["", 300, "Lanczos", 2.0], {}, ["body", "script_args"]),
+        (["", 64, "Lanczos", 2.0], {}, ["body", "script_args", 1]),
+        (["", 300, "Lanczos", 2.0], {"width": 400, "height": 400}, ["body", "script_args"]),
     ],
 )
 def test_invalid_arguments_are_refused_at_their_place(alice, red, arguments, body, place) -> None:
-    response = alice.post("img2img", fields(red, *arguments, width=64, height=64, **body))
+    response = alice.post("img2img", fields(red, *arguments, **{"width": 64, "height": 64, **body}))
     assert (response.status_code, response.json()["detail"][0]["loc"]) == (422, place)
 
 

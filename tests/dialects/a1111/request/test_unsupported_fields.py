@@ -65,7 +65,7 @@ def test_selectable_scripts_are_not_always_on(alice) -> None:
         {"ADetailer": {"args": [{"ad_model": "None"}]}},
         {"ADetailer": {"args": [True, False, {"ad_model": "face_yolov8n.pt", "ad_tab_enable": False}]}},
         {"AnimateDiff": {"args": [{"enable": False, "model": "mm"}]}},
-        {"comments": [], "Sampler": None, "seed": {}},
+        {"comments": [], "Sampler": None, "seed": {}, "API payload": {"args": []}},
     ],
 )
 def test_scripts_without_effect_are_accepted(alice, scripts) -> None:

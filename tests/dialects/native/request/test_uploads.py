@@ -39,6 +39,13 @@ def test_data_uri_is_stored_as_a_file(alice, data_uri, image):
     assert img2img(alice, job.request["init_images"][0]).status_code == 201
 
 
+@pytest.mark.parametrize("prefix", ["data:;base64,", "data:image/png;charset=utf-8;base64,\n"])
+def test_data_uri_may_lack_the_type_or_have_parameters(alice, image, prefix):
+    text = prefix + base64.encodebytes(image).decode()
+    body = {"task": "img2img", "init_images": [text], "prompt": "a red circle"}
+    assert alice.post("quote", body).json()["accepted"] is True
+
+
 def test_data_uris_are_found_in_every_image_field(alice, data_uri):
     body = {"task": "img2img", "init_images": [data_uri], "inpaint": {"mask": data_uri}}
     response = alice.post("jobs", body)

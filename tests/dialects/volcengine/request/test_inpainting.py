@@ -61,6 +61,14 @@ def mask(width: int, height: int) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.parametrize("req_key", ["i2i_inpainting", "i2i_outpainting"])
+@pytest.mark.parametrize("level", [0, 255])
+def test_mask_that_marks_nothing_or_everything_is_refused(refused, req_key, level):
+    one_color = io.BytesIO()
+    Image.new("L", (96, 64), level).save(one_color, "PNG")
+    assert refused(req_key, mask(96, 64), one_color.getvalue()) == 50200
+
+
 def stored(reference) -> Image.Image:
     return Image.open(io.BytesIO(read_input(reference.sha256)))
 

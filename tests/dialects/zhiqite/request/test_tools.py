@@ -103,11 +103,24 @@ def test_img_expand_centers_the_image_on_a_larger_canvas(use):
 
 
 def test_erase_generates_the_white_part_of_the_mask(use, web):
-    request = use("erase", maskImage=web.url("/mask.png"), prompt="grass").generation_request
+    request = use("erase", maskImage=web.url("/half-mask.png"), prompt="grass").generation_request
     part = request.change_background
     assert part.mask_invert
     assert (part.output_width, part.output_height) == (96, 48)
     assert request.prompt == "grass"
+
+
+@pytest.mark.parametrize("color", ["white", "black"])
+def test_erase_refuses_a_mask_that_marks_nothing_or_everything(alice, web, color):
+    one_color = io.BytesIO()
+    Image.new("RGB", (96, 48), color).save(one_color, "PNG")
+    web.answers["/one-color.png"] = answer(200, one_color.getvalue())
+    body = {
+        "businessTaskId": "t",
+        "sourceImage": web.url("/wide.png"),
+        "maskImage": web.url("/one-color.png"),
+    }
+    assert f"maskImage: the mask is {color} everywhere" in alice.refused("tool/erase", body)
 
 
 def test_remove_generates_what_has_letters(use, register):
@@ -197,7 +210,9 @@ def test_img_expand_draws_around_the_photo_as_a_viewer_shows_it(use, web):
 
 def test_erase_keeps_the_size_of_the_photo(use, web):
     web.answers["/photo"] = answer(200, photo(96, 48))
-    request = use("erase", sourceImage=web.url("/photo"), maskImage=web.url("/mask.png")).generation_request
+    request = use(
+        "erase", sourceImage=web.url("/photo"), maskImage=web.url("/half-mask.png")
+    ).generation_request
     part = request.change_background
     assert (part.output_width, part.output_height) == (96, 48)
 

@@ -120,6 +120,9 @@ def test_a_decompression_bomb_has_too_many_pixels():
         (b"\xff\x0a", "JPEG XL"),
         (b"%PDF-1.7", "PDF"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?><svg/>", "SVG"),
+        (b"II+\0", "TIFF"),
+        (b"P6\n1 1", "PNM"),
         (b"8BPS", "PSD"),
     ],
 )

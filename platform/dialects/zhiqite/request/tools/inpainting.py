@@ -15,7 +15,7 @@ from dialects.zhiqite.request.json_body import Count, Link, Name, Prompt, Seed
 from gpu_runner.protocol import InputImage
 from gpu_runner.protocol.images.working_size import working_size
 from jobs.images import outpaint_canvas
-from jobs.images.input_files import read_size
+from jobs.images.input_files import MASK_THRESHOLD, mask_levels, read_size
 
 from .base import ImageTool
 
@@ -111,8 +111,14 @@ class Erase(InpaintTool):
 
     def request_fields(self, source: BusinessSource, inputs: InputImages) -> dict[str, Any]:
         image = inputs.fetch("sourceImage", self.sourceImage)
+        marked = inputs.fetch("maskImage", self.maskImage)
+        darkest, brightest = mask_levels(inputs.files[marked.sha256])
+        if brightest < MASK_THRESHOLD:
+            raise WireError(_("maskImage: the mask is black everywhere; what is to be erased must be white"))
+        if darkest >= MASK_THRESHOLD:
+            raise WireError(_("maskImage: the mask is white everywhere, which keeps nothing of the image"))
         mask = {
-            "mask": inputs.fetch("maskImage", self.maskImage),
+            "mask": marked,
             "mask_invert": True,
             "mask_expansion": ERASE_EXPANSION,
         }
