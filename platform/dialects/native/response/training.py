@@ -51,6 +51,9 @@ class TrainingView(BaseModel):
     resolution: int
     trigger: str
     cost: float = Field(description="Final cost; until the training has ended, the reserved amount.")
+    paused: bool = Field(
+        description="Queued after a part of its steps: it goes on from its saved state, at the latest when its hours begin."
+    )
     interrupted: bool = Field(description="Succeeded with fewer steps than requested.")
     stopping: bool
     ends_in_s: float | None
@@ -89,6 +92,7 @@ def training_view(training: Training) -> TrainingView:
         resolution=job.generation_request.width,
         trigger=settings.trigger,
         cost=detail.cost,
+        paused=training.is_paused,
         interrupted=detail.interrupted,
         stopping=detail.stopping,
         ends_in_s=detail.ends_in_s,
