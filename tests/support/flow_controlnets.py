@@ -133,7 +133,7 @@ def tiny_controlnet(name: str) -> Any:
         net = getattr(diffusers, tiny.class_name)(**tiny.config)
         for parameter, weight in net.named_parameters():
             if not weight.any() and "norm" not in parameter:  # the layers that are zero before training
-                weight.data.normal_(0, 0.3)
+                weight.data.normal_(0, 0.2)
     return net.eval().requires_grad_(False)
 
 

@@ -1,6 +1,9 @@
 """ControlNets of the flow-matching families: latents are those of diffusers' pipelines with the same weights."""
 
 import copy
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,14 +21,17 @@ from diffusers import (
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
 from gpu_runner.controlnet.units import PreparedUnit
+from gpu_runner.models.loaders.controlnet import check_family
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.conditioning import TextEncodingOptions
 from gpu_runner.networks.flow.packing import packed, unpacked
 from gpu_runner.networks.text.text_encoder import encode
 from gpu_runner.protocol.catalogs.preprocessors import MODULES
+from gpu_runner.protocol.errors import InvalidRequest, ModelUnavailable
 from gpu_runner.protocol.families.registry import FAMILIES
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.samplers.noise import NoiseStream
+from gpu_runner.tasks.control_hints import check_mask, union_mode
 from tests.support.flow_controlnets import CONTROLNETS, tiny_controlnet, write_controlnet
 from tests.support.flow_models import qwen_vae, sd3_modules
 from tests.support.transformer_files import tiny
@@ -203,3 +209,120 @@ def test_a_controlnet_draws_what_its_pipeline_draws(checkpoints, controlnets, dr
     drawn = draw_latents(checkpoint, [request], units=[_unit(model, **of_unit)])[0]
     assert (drawn - expected).abs().max() < TOLERANCE
     assert (draw_latents(checkpoint, [request])[0] - expected).abs().max() > 0.05
+
+
+def test_networks_of_xlabs_repeat_their_residuals_block_by_block(
+    checkpoints, controlnets, draw_latents, request_of
+):
+    """Others give a residual to neighboring blocks: with four blocks, two residuals come in another order."""
+    deep = tiny("flux1 deep")
+    checkpoint = replace(checkpoints["flux1"], unet=deep, unet_key="deep")
+    pipeline = FluxControlNetPipeline(
+        FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        _vae("flux1"),
+        transformer=deep,
+        controlnet=tiny_controlnet("XLabs"),
+        **EMPTY_2,
+    )
+    text = _texts(checkpoint)[0]
+    embeds = {"prompt_embeds": text.context[None], "pooled_prompt_embeds": text.pooled[None]}
+    images = {"control_image": _pixels(), "latents": packed(_noise()), "guidance_scale": 4.0}
+    expected = unpacked(_silent(pipeline, **embeds, **images), 8, 8)[0]
+    request = request_of(guidance_scale=4.0, seed=3)
+    drawn = draw_latents(checkpoint, [request], units=[_unit(controlnets["XLabs"])])[0]
+    assert (drawn - expected).abs().max() < TOLERANCE
+
+
+def test_stability_ais_network_for_edges_reads_them_brighter(
+    checkpoints, controlnets, draw_latents, request_of
+):
+    white = np.where(LINES > 0, 255, 0).astype(np.uint8)
+    expected = _sd3(checkpoints["sd3"], "sd3 large", control_image=(_pixels(white) + 1) / 2 * 127.5 + 0.5)
+    request = request_of(guidance_scale=4.0, negative_prompt="blue", seed=3)
+    unit = _unit(controlnets["sd3 large"], control_type="canny", image=white)
+    drawn = draw_latents(checkpoints["sd3"], [request], units=[unit])[0]
+    assert (drawn - expected).abs().max() < TOLERANCE
+
+
+IN_ONE_BATCH = {
+    "flux1": ("flux union", "flux edges", "XLabs"),
+    "qwen_image": ("qwen union", "qwen inpainting"),
+    "z_image": ("z-image 1", "z-image 2.0", "z-image 2.1"),
+    "sd3": ("sd3 InstantX", "sd3 inpainting", "sd3 large"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", list(IN_ONE_BATCH))
+def test_an_image_with_controlnets_does_not_depend_on_its_batch(
+    checkpoints, controlnets, draw_latents, request_of, family
+):
+    """Eight requests: without a ControlNet, with one, with two of them, and for a part of the steps or of the image."""
+    names = IN_ONE_BATCH[family]
+    region = np.zeros((SIDE, SIDE), np.uint8)
+    region[:, 32:] = 255
+
+    def unit(name, **fields):
+        needs_mask = {"module": "inpaint_only", "hidden": HOLE, "image": PHOTO}
+        extra = needs_mask if "inpainting" in name else {"control_type": "pose"}
+        return _unit(controlnets[name], **extra, **fields)
+
+    units = [
+        [],
+        *([unit(name)] for name in names),
+        [unit(names[0], weight=1.3), unit(names[1], guidance_end=0.5)],
+        [unit(names[-1], region=region), unit(names[0], control_mode="control")],
+        [unit(names[0], guidance_start=0.4), unit(names[0], control_mode="prompt", image=PHOTO)]
+        if "inpainting" not in names[0]
+        else [],
+        [],
+    ]
+    prompts = ("a red circle", "a blue square on a green table", "", "a cat " * 60)
+    requests = [
+        request_of(prompt=prompts[n % 4], guidance_scale=1.0 + n % 3, negative_prompt="dull", seed=n)
+        for n in range(len(units))
+    ]
+    together = draw_latents(checkpoints[family], requests, units=units)
+    for request, own, latent in zip(requests, units, together, strict=True):
+        alone = draw_latents(checkpoints[family], [request], units=[own])[0]
+        assert (alone - latent).abs().max() < 1e-5, request.seed
+        if own:
+            without = draw_latents(checkpoints[family], [request])[0]
+            assert (without - latent).abs().max() > 0.01, request.seed
+
+
+def test_a_region_keeps_the_control_to_its_tokens(checkpoints, controlnets, draw_latents, request_of):
+    """A region without a white pixel is the same as no ControlNet, and a white one the same as no region."""
+    request = request_of(guidance_scale=4.0, seed=3)
+    white, black = (np.full((SIDE, SIDE), value, np.uint8) for value in (255, 0))
+    for family, name in (("flux1", "flux edges"), ("z_image", "z-image 1")):
+        draw = partial(draw_latents, checkpoints[family], [request])
+        whole, none = draw(units=[_unit(controlnets[name])])[0], draw()[0]
+        assert (draw(units=[_unit(controlnets[name], region=white)])[0] - whole).abs().max() < 1e-5
+        assert (draw(units=[_unit(controlnets[name], region=black)])[0] - none).abs().max() < 1e-5
+        assert (whole - none).abs().max() > 0.05
+
+
+def test_a_controlnet_is_refused_for_another_family_or_width(checkpoints, controlnets):
+    for name, family in (("flux edges", "qwen_image"), ("qwen union", "flux1"), ("z-image 1", "chroma")):
+        with pytest.raises(ModelUnavailable, match="another family"):
+            check_family(controlnets[name], checkpoints[family], name)
+    narrow = replace(controlnets["flux edges"], net=SimpleNamespace(inner_dim=16))
+    with pytest.raises(ModelUnavailable, match="16 wide, those of the checkpoint 32"):
+        check_family(narrow, checkpoints["flux1"], "flux edges")
+
+
+def test_a_union_must_be_told_what_the_image_is(controlnets):
+    union = controlnets["flux union"]
+    assert union_mode(_unit(union, module="canny"), union) == 0
+    assert union_mode(_unit(union, module="depth_anything_v2"), union) == 2
+    assert union_mode(_unit(union, module="canny", control_type="low_quality"), union) == 6
+    with pytest.raises(InvalidRequest, match="control_type must say"):
+        union_mode(_unit(union), union)
+
+
+def test_a_mask_goes_to_controlnets_that_read_one(controlnets):
+    with pytest.raises(InvalidRequest, match="reads no mask"):
+        check_mask(_unit(None, module="inpaint_only", hidden=HOLE), controlnets["flux edges"])
+    with pytest.raises(InvalidRequest, match="needs the preprocessor inpaint_only"):
+        check_mask(_unit(None), controlnets["qwen inpainting"])
