@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.passes import Hires, Inpaint, LoraUse
 from gpu_runner.protocol.request_parts.values import InputImage

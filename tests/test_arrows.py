@@ -182,7 +182,7 @@ def test_one_module_opens_image_files():
         for path in files(package)
         if any(calls_of_image_open(path))
     }
-    assert found == {"gpu_runner/protocol/image_files.py"}
+    assert found == {"gpu_runner/protocol/images/files.py"}
 
 
 def test_no_dialect_imports_another():

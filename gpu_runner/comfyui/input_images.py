@@ -14,8 +14,8 @@ from gpu_runner.controlnet.preprocessors.resize import fit, perfect_resolution
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.protocol import GenerationRequest, RunRequest
+from gpu_runner.protocol.catalogs.preprocessors import find
 from gpu_runner.protocol.errors import InvalidRequest
-from gpu_runner.protocol.preprocessor_catalog import find
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.workflows.node_names import LOCAL_MODULES
 from gpu_runner.tasks import change_background

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from gpu_runner.controlnet.preprocessors.arrays import Numbers, Pixels, as_bytes, blurred
-from gpu_runner.protocol.preprocessor_catalog import ModuleSettings
+from gpu_runner.protocol.catalogs.preprocessors import ModuleSettings
 
 from .units import MASKED, PreparedUnit
 

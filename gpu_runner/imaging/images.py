@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image, ImageFilter
 
-from gpu_runner.protocol import image_files
-from gpu_runner.protocol.image_files import FORMATS, MAX_PIXELS, UnusableImage, flatten
-from gpu_runner.protocol.working_size import placement
+from gpu_runner.protocol.images import files as image_files
+from gpu_runner.protocol.images.files import FORMATS, MAX_PIXELS, UnusableImage, flatten
+from gpu_runner.protocol.images.working_size import placement
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,9 +10,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from gpu_runner.protocol import upscaler_catalog
-from gpu_runner.protocol.preprocessor_catalog import weights_of
-from gpu_runner.protocol.tile_grid import tile_rows
+from gpu_runner.protocol.catalogs import upscalers as upscaler_catalog
+from gpu_runner.protocol.catalogs.preprocessors import weights_of
+from gpu_runner.protocol.images.tile_grid import tile_rows
 
 from .request_parts.analysis import Analysis
 from .request_parts.backgrounds import ChangeBackground, CutOut

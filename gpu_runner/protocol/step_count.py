@@ -19,7 +19,7 @@ from gpu_runner.protocol.schedules.sigmas import (
     total_steps,
 )
 
-from . import sampler_catalog
+from .catalogs import samplers as sampler_catalog
 from .generation_request import GenerationRequest, next_seed
 from .request_parts.details import DetailPass
 from .request_parts.passes import Hires, Inpaint

@@ -16,8 +16,8 @@ from gpu_runner.imaging.images import InvalidImage, ResizeMode, Size
 from gpu_runner.imaging.text_detection import mask_of_letters
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.protocol.generation_request import GenerationRequest
+from gpu_runner.protocol.images.working_size import placement
 from gpu_runner.protocol.request_parts.backgrounds import ChangeBackground
-from gpu_runner.protocol.working_size import placement
 
 from .init_image import Canvas, Content, MaskOptions, Overlay
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from gpu_runner.networks.diffusion.guidance import DenoiseInput, Guidance, GuidedAndUnguided
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import Denoise, Operation
-from gpu_runner.protocol import GenerationRequest, sampler_catalog
+from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.families.family import Latents
 from gpu_runner.protocol.families.stable_diffusion import SD15
 from gpu_runner.protocol.schedules.sigmas import NoiseLevels

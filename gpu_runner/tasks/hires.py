@@ -10,7 +10,7 @@ from torch import Tensor
 from gpu_runner.imaging import images
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedUpscaler
 from gpu_runner.networks.operations import DecodeLatent, EncodeImage, Operation
-from gpu_runner.protocol.upscaler_catalog import LatentMode
+from gpu_runner.protocol.catalogs.upscalers import LatentMode
 
 from .tiled_upscaling import enlarge, interpolate
 

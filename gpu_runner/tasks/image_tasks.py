@@ -18,13 +18,13 @@ from gpu_runner.networks.loaded import LoadedUpscaler
 from gpu_runner.networks.onnx_model import OnnxModel
 from gpu_runner.networks.operations import OffloadedWork, Operation
 from gpu_runner.protocol import Finding, RunRequest
+from gpu_runner.protocol.catalogs.preprocessors import Module, ModuleSettings, find
+from gpu_runner.protocol.catalogs.upscalers import NONE
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.findings import PosesFound
 from gpu_runner.protocol.generation_request import GenerationRequest
-from gpu_runner.protocol.preprocessor_catalog import Module, ModuleSettings, find
 from gpu_runner.protocol.request_parts.backgrounds import CutOut
 from gpu_runner.protocol.request_parts.upscaling import Upscale
-from gpu_runner.protocol.upscaler_catalog import NONE
 
 from .denoising_loop import StopFlag
 from .face_restoration import Patches, Restoration

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from gpu_runner.protocol.generation_request import GenerationRequest, next_seed
-from gpu_runner.protocol.tile_grid import Tile, tile_rows
+from gpu_runner.protocol.images.tile_grid import Tile, tile_rows
 
 
 def request_of_tile(request: GenerationRequest, output: int, number: int) -> GenerationRequest:

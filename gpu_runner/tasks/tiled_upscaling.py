@@ -15,7 +15,7 @@ from gpu_runner.imaging import images
 from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.networks.loaded import LoadedUpscaler
 from gpu_runner.networks.operations import Operation, UpscaleTile
-from gpu_runner.protocol.upscaler_catalog import NEAREST, LatentMode
+from gpu_runner.protocol.catalogs.upscalers import NEAREST, LatentMode
 
 from .init_image import Resize
 

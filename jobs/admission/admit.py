@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from access.models import BusinessSource
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from gpu_runner import logs
 from gpu_runner.protocol import GenerationRequest
 from jobs.admission.submission import Submission
@@ -24,12 +24,14 @@ from jobs.models import Job, request_as_json
 from jobs.outbound.callbacks import outbox
 
 from . import idempotency as idempotency_keys
-from . import insert, prompt_rewriting, trainings, validation, workflow_routing
+from . import insert, trainings, validation
 from .defaults import completed, with_policy_of_source
-from .family_limits import family_warnings
 from .idempotency import Idempotency
-from .model_resolution import ModelResolver, Resolution, resolve_all
-from .prompt_language import rewriting_warnings, unknown_languages, warnings_of
+from .model_choice.family_limits import family_warnings
+from .model_choice.resolution import ModelResolver, Resolution, resolve_all
+from .prompts import rewriting as prompt_rewriting
+from .prompts.language import rewriting_warnings, unknown_languages, warnings_of
+from .workflows import routing as workflow_routing
 
 
 def admit(submission: Submission) -> Job:

@@ -20,8 +20,8 @@ from models_registry.models import FOLDERS, Kind, ModelFile
 from models_registry.parts import chosen_vae
 from models_registry.selectors import list_for
 
-from .model_resolution import ModelResolver
-from .textual_inversions import with_named_embeddings
+from .model_choice.resolution import ModelResolver
+from .model_choice.textual_inversions import with_named_embeddings
 from .validation import is_codeformer
 
 

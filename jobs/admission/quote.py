@@ -9,7 +9,7 @@ from decimal import Decimal
 from django.utils import timezone
 
 from access import account_balances
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from jobs.billing import quotas
 from jobs.billing.quotas import Allowance
 from jobs.errors import Refused
@@ -17,14 +17,17 @@ from jobs.images import storage
 from jobs.outbound.callbacks import outbox
 from jobs.scheduling.eta import JobEta, outlook
 
-from . import model_resolution, prompt_rewriting, trainings, workflow_routing
+from . import trainings
 from . import validation as refusals
 from .admit import planned_job
 from .defaults import completed
 from .insert import QueuedCounts, over_quota, queue_full
-from .model_resolution import ModelResolver
-from .prompt_language import unknown_languages
+from .model_choice import resolution as model_resolution
+from .model_choice.resolution import ModelResolver
+from .prompts import rewriting as prompt_rewriting
+from .prompts.language import unknown_languages
 from .submission import Submission
+from .workflows import routing as workflow_routing
 
 
 @dataclass(frozen=True)

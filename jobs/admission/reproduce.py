@@ -11,7 +11,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from access.models import AccessKey, BusinessSource
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from gpu_runner.protocol import ModelName
 from jobs.errors import InvalidImage, Refused, Unsupported
 from jobs.images import storage

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from jobs.models import Backend, Job, Lane, State, Training
 from jobs.models.callback import Callback
 from jobs.outbound.callbacks.outbox import CallbackRequest

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from access.models import AccessKey, BusinessSource
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from gpu_runner.protocol import GenerationRequest, ModelName
 from jobs.models import Backend, Job, Lane, Reproduction, Training
 from jobs.models.storage_target import StorageTarget

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from access.models import AccessKey
-from gpu_runner.protocol import GenerationRequest, sampler_catalog
+from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.prompt.extra_networks import extra_networks
-from jobs.admission import prompt_rewriting
 from jobs.admission.admit import understood
+from jobs.admission.prompts import rewriting as prompt_rewriting
 
 from . import dialects
 from .examples.call import Call

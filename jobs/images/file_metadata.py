@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from gpu_runner.protocol import image_files
+from gpu_runner.protocol.images import files as image_files
 from gpu_runner.protocol.request_parts.outputs import Mark
 
 from .labels import aigc

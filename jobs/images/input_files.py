@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 from PIL import Image
 
-from gpu_runner.protocol import image_files
-from gpu_runner.protocol.image_files import FORMATS, MAX_PIXELS, UnusableImage
+from gpu_runner.protocol.images import files as image_files
+from gpu_runner.protocol.images.files import FORMATS, MAX_PIXELS, UnusableImage
 from jobs.errors import InvalidImage
 
 MAX_INPUT_BYTES = 32 * 1024 * 1024

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from PIL import Image
 
 from access.models import BusinessSource
-from gpu_runner.protocol.image_files import few_at_a_time
+from gpu_runner.protocol.images.files import few_at_a_time
 from gpu_runner.protocol.video.media_types import container_of
 from jobs.errors import InvalidImage
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from gpu_runner.protocol.image_files import few_at_a_time, flatten
-from gpu_runner.protocol.working_size import LARGEST
+from gpu_runner.protocol.images.files import few_at_a_time, flatten
+from gpu_runner.protocol.images.working_size import LARGEST
 
 from .input_files import open_image
 

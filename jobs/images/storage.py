@@ -13,8 +13,9 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from gpu_runner.protocol import ControlMap, GenerationRequest, InputImage, image_files
+from gpu_runner.protocol import ControlMap, GenerationRequest, InputImage
 from gpu_runner.protocol import Image as RunnerImage
+from gpu_runner.protocol.images import files as image_files
 from jobs.errors import InvalidImage
 from jobs.models import InputPicture, Job, Output, OutputKind
 

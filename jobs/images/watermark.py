@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from gpu_runner.protocol import image_files
+from gpu_runner.protocol.images import files as image_files
 
 from .labels.explicit import Lettering
 

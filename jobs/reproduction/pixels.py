@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageStat
 
-from gpu_runner.protocol.image_files import few_at_a_time
+from gpu_runner.protocol.images.files import few_at_a_time
 from jobs.images.input_files import open_image
 
 PEAK = 255

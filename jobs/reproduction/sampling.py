@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gpu_runner.protocol import GenerationRequest, StrictModel, sampler_catalog
+from gpu_runner.protocol import GenerationRequest, StrictModel
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.step_count import count_evaluations, eta_of, hires_request
 
 Name = Annotated[str, Field(max_length=64)]

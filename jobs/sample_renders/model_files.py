@@ -13,14 +13,14 @@ from PIL import Image, ImageDraw
 
 from access.internal_source import internal_source
 from access.models import BusinessSource
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from gpu_runner.protocol import GenerationRequest, InputImage
 from gpu_runner.protocol.request_parts.backgrounds import CutOut
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.passes import LoraUse
 from gpu_runner.protocol.request_parts.upscaling import Upscale
 from jobs.admission.admit import admit
-from jobs.admission.model_defaults import defaults_of
+from jobs.admission.model_choice.defaults import defaults_of
 from jobs.admission.submission import Submission
 from jobs.errors import Refused, Unsupported
 from jobs.models import Job, Lane, OutputKind

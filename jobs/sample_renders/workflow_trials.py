@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from PIL import Image, ImageDraw
 
 from access.internal_source import internal_source
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from gpu_runner.protocol import GenerationRequest, InputImage
 from gpu_runner.protocol.request_parts.passes import Inpaint
 from gpu_runner.protocol.request_parts.video import Video

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.utils.translation import gettext as _
 
-from gpu_runner.protocol.image_files import few_at_a_time, flatten
+from gpu_runner.protocol.images.files import few_at_a_time, flatten
 from jobs.errors import TextModelFailed, Unsupported
 from jobs.images import input_files
 from telemetry import counters

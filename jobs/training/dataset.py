@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from django.utils.translation import gettext as _
 from PIL import Image
 
-from gpu_runner.protocol.image_files import few_at_a_time
+from gpu_runner.protocol.images.files import few_at_a_time
 from jobs.errors import InvalidImage, Refused
 from jobs.images.input_files import MAX_INPUT_BYTES, check_image, open_image
 

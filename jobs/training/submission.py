@@ -10,15 +10,15 @@ from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from access.models import AccessKey, BusinessSource
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.request_parts.training import MAX_TRAINING_IMAGES
 from jobs.admission.admit import admit_or_find
 from jobs.admission.idempotency import Idempotency
-from jobs.admission.model_resolution import ModelResolver
+from jobs.admission.model_choice.resolution import ModelResolver
+from jobs.admission.model_choice.trainable_bases import TRANSFORMERS, untrainable
 from jobs.admission.quote import Quote, quote
 from jobs.admission.submission import Submission, random_seed
-from jobs.admission.trainable_bases import TRANSFORMERS, untrainable
 from jobs.errors import OverLimit, Refused, UnknownModel, Unsupported
 from jobs.model_intake.submission import MAX_NAME, NAME
 from jobs.models import Backend, Job, Lane, Training

@@ -13,7 +13,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from PIL import Image
 
-from gpu_runner.protocol import image_files
+from gpu_runner.protocol.images import files as image_files
 
 SIDE = 512  # covers are scaled down to it
 QUALITY = 85

@@ -9,7 +9,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 
 SMALLEST, LARGEST, MULTIPLE = 64, 4096, 8
 MAX_STEPS, MAX_GUIDANCE, MAX_CLIP_SKIP = 500, 100, 12

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.families.registry import FAMILIES, family_of
 
 from .card import MAX_TAG, MAX_TAGS, CommercialUse

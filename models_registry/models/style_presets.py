@@ -13,7 +13,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from access.models import BusinessSource
-from gpu_runner.protocol import preprocessor_catalog, sampler_catalog
+from gpu_runner.protocol.catalogs import preprocessors as preprocessor_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from models_registry.facts.card import CommercialUse
 from models_registry.models.querysets import SharedQuerySet
 

@@ -15,13 +15,13 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access.accounts import Account, Posting, RateBucket
+from access.addresses.networks import is_network
 from access.encryption import EncryptedTextField
-from access.image_labels import ImageLabels
-from access.limits import KeyLimits, SourceLimits
-from access.networks import is_network
-from access.prompt_modes import PromptModes
-from access.retention import Retention
-from access.word_lists import WordLists
+from access.source_settings.image_labels import ImageLabels
+from access.source_settings.limits import KeyLimits, SourceLimits
+from access.source_settings.prompt_modes import PromptModes
+from access.source_settings.retention import Retention
+from access.source_settings.word_lists import WordLists
 
 __all__ = ["Account", "Posting", "RateBucket"]  # Django looks for an app's models here
 
@@ -107,6 +107,14 @@ class BusinessSource(SourceLimits, Retention, PromptModes, WordLists, ImageLabel
         default=NsfwPolicy.OFF,
         help_text=_(
             "Minimum measure; a request may choose a stricter one. Requires an NSFW detector in the registry."
+        ),
+    )
+    trained_file_downloads = models.BooleanField(
+        _("may download trained models"),
+        default=True,
+        help_text=_(
+            "Files of LoRAs that the source has trained. Off: they can only be drawn with, and URLs that were given out "
+            "end as such."
         ),
     )
     commercial_models_only = models.BooleanField(

@@ -17,7 +17,13 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.utils.translation import gettext as _
 
-from access.image_labels import MAX_HEIGHT, MIN_HEIGHT, MIN_OPACITY, Corner, says_generated_by_ai
+from access.source_settings.image_labels import (
+    MAX_HEIGHT,
+    MIN_HEIGHT,
+    MIN_OPACITY,
+    Corner,
+    says_generated_by_ai,
+)
 
 
 @register

@@ -7,7 +7,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from access.hosts import any_host
+from access.addresses.hosts import any_host
 from dialects.volcengine import views as volcengine
 from jobs.images.signed_urls import public_path
 

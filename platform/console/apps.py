@@ -10,12 +10,12 @@ class ConsoleConfig(AppConfig):
 
     def ready(self) -> None:
         from .audit.middleware import connect_sign_in_signals
-        from .roles import create_roles
-        from .schedules import create_schedules
+        from .runners.schedules import create_schedules
+        from .tenants.roles import create_roles
 
         admin.site.index_title = _("Dashboard")
         admin.site.empty_value_display = "–"
         # This app is the last of INSTALLED_APPS, so the permissions of all other apps exist when the signal is sent.
-        post_migrate.connect(create_roles, sender=self, dispatch_uid="console.roles")
-        post_migrate.connect(create_schedules, sender=self, dispatch_uid="console.schedules")
+        post_migrate.connect(create_roles, sender=self, dispatch_uid="console.tenants.roles")
+        post_migrate.connect(create_schedules, sender=self, dispatch_uid="console.runners.schedules")
         connect_sign_in_signals()

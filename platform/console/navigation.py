@@ -11,9 +11,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from access.tenancy import is_tenant
+from console.dashboard.setup.views import may_view as may_view_setup
 from console.gallery.views import may_view as may_view_gallery
-from console.roles import SUBMIT_JOBS, VIEW_COSTS
-from console.setup.views import may_view as may_view_setup
+from console.tenants.roles import SUBMIT_JOBS, VIEW_COSTS
 from console.trainings.visibility import may_view as may_view_trainings
 
 Item = tuple[str | Promise, str, str]  # title, icon, "app_model"

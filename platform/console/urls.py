@@ -4,16 +4,16 @@ from django.contrib import admin
 from django.urls import path
 
 from .dashboard import views
+from .dashboard.setup import views as setup
 from .gallery import views as gallery
 from .gallery.parameters import parameters as gallery_parameters
 from .jobs import labels
+from .platform_pages.search import search
 from .playground.choices import choices
 from .playground.code import code
 from .playground.page import page
 from .playground.parameters import parameters
 from .portal import api_pages, keys, models, overview, usage
-from .search.views import search
-from .setup import views as setup
 from .tenants import labels as source_labels
 from .trainings import new as new_training
 from .trainings import views as trainings
@@ -42,6 +42,12 @@ urlpatterns = [
     path("trainings/new/", admin.site.admin_view(new_training.page), name="training_new"),
     path("trainings/<uuid:training_id>/", admin.site.admin_view(trainings.one), name="training"),
     path("trainings/<uuid:training_id>/live/", admin.site.admin_view(trainings.live), name="training_live"),
+    path("trainings/<uuid:training_id>/file/", admin.site.admin_view(trainings.file), name="training_file"),
+    path(
+        "trainings/<uuid:training_id>/preview/",
+        admin.site.admin_view(trainings.preview),
+        name="training_preview",
+    ),
     *(
         path(
             f"trainings/<uuid:training_id>/{what}/",

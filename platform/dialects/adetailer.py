@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from access.models import BusinessSource
 from dialects.adetailer_arguments import NO_MODEL, SAME_SCHEDULER, InvalidUnit, Path, Unit
-from gpu_runner.protocol import preprocessor_catalog, sampler_catalog
+from gpu_runner.protocol.catalogs import preprocessors as preprocessor_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.details import MAX_REGIONS, DetailPass, FaceRestoration
 from jobs.admission import defaults
-from jobs.admission.model_resolution import ModelResolver
+from jobs.admission.model_choice.resolution import ModelResolver
 from jobs.errors import Refused
 from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import Kind

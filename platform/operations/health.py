@@ -9,7 +9,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from access.hosts import any_host
+from access.addresses.hosts import any_host
 
 logger = logging.getLogger(__name__)
 

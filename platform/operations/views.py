@@ -10,8 +10,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from access.hosts import any_host
-from access.networks import in_networks
+from access.addresses.hosts import any_host
+from access.addresses.networks import in_networks
 
 from . import readiness
 from .metrics import exposition

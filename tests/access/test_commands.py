@@ -8,8 +8,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from access.authentication import Denied, authenticate
-from access.bearer_tokens import credentials_in
+from access.keys.authentication import Denied, authenticate
+from access.keys.bearer_tokens import credentials_in
 from access.models import AccessKey, BusinessSource
 
 

@@ -3,8 +3,8 @@
 import pytest
 from django.core.exceptions import ValidationError
 
-from access.limits import KINDS
 from access.models import AccessKey
+from access.source_settings.limits import KINDS
 from models_registry.models import Kind
 
 

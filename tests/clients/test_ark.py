@@ -14,7 +14,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from access.bearer_tokens import opaque_token
+from access.keys.bearer_tokens import opaque_token
 from jobs.models import Job
 from models_registry.models import Family, Kind, ModelFile
 from tests.support.demo_engine import demo_file

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from access.bearer_tokens import opaque_token
+from access.keys.bearer_tokens import opaque_token
 from tests.e2e.installation import Installation
 from tests.support.judge import COLORS, judge
 
@@ -207,7 +207,7 @@ def test_errors_are_the_exceptions_of_the_sdk(client, installation, disc) -> Non
 def test_refused_key_and_spent_quota_are_exceptions_of_the_sdk(client, installation) -> None:
     tokens = installation.python("""
 import json
-from access.bearer_tokens import opaque_token
+from access.keys.bearer_tokens import opaque_token
 from access.models import AccessKey, BusinessSource
 source = BusinessSource.objects.get(name="demo")
 issued = [AccessKey.issue(source, dialects=["a1111"]), AccessKey.issue(source, images_per_day=0)]

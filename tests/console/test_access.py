@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from access.authentication import authenticate
+from access.keys.authentication import authenticate
 from access.models import AccessKey
 
 

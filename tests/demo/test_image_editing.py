@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from dialects.stablediffusionapi.endpoints import ENDPOINTS
 from dialects.stablediffusionapi.request.submission import read_submission
 from jobs.admission.defaults import completed
-from jobs.admission.model_resolution import ModelResolver
+from jobs.admission.model_choice.resolution import ModelResolver
 from models_registry.models import Kind, ModelFile
 from tests.dialects.stablediffusionapi.conftest import data_uri
 from tests.support.demo_engine import Studio

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from jobs.admission.admit import admit
 from jobs.admission.submission import Submission
 from tests.support.demo_engine import Studio

@@ -5,7 +5,7 @@ from django.utils import timezone
 from django_q.models import Schedule
 from prometheus_client.parser import text_string_to_metric_families
 
-from access.authentication import Denied, authenticate
+from access.keys.authentication import Denied, authenticate
 from gpu_runner.protocol import Done
 from jobs.admission.admit import admit
 from jobs.errors import TextModelFailed

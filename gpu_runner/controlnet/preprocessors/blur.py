@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 
-from gpu_runner.protocol.preprocessor_catalog import ModuleSettings
+from gpu_runner.protocol.catalogs.preprocessors import ModuleSettings
 
 from .arrays import Pixels, as_bytes, blurred
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gpu_runner.protocol.preprocessor_catalog import ModuleSettings
+from gpu_runner.protocol.catalogs.preprocessors import ModuleSettings
 
 from .arrays import Numbers, Pixels
 from .pose import key_points

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from gpu_runner.networks.tensor_file import TensorFile
+from gpu_runner.protocol.catalogs.preprocessors import Module, ModuleSettings
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.findings import PosesFound
-from gpu_runner.protocol.preprocessor_catalog import Module, ModuleSettings
 
 from . import depth_anything, face_contours, hed, lineart, openpose
 from .arrays import Pixels

@@ -14,8 +14,8 @@ from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.networks.tflite.graph import read_graph
 from gpu_runner.networks.tflite.network import TfliteNetwork
 from gpu_runner.protocol.findings import FoundPerson, PosesFound
+from gpu_runner.protocol.images.pose_drawing import BODY_POINTS, draw_person
 from gpu_runner.protocol.model_detection.safetensors_models import HOLISTIC_NETWORKS
-from gpu_runner.protocol.pose_drawing import BODY_POINTS, draw_person
 
 from .arrays import Numbers, Pixels
 from .pose import holistic

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpu_runner.protocol.preprocessor_catalog import Module, ModuleSettings
+from gpu_runner.protocol.catalogs.preprocessors import Module, ModuleSettings
 
 from . import blur, edges, shuffle, tone
 from .arrays import Pixels, Preprocessor, at_resolution

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_runner.protocol.preprocessor_catalog import ModuleSettings
+from gpu_runner.protocol.catalogs.preprocessors import ModuleSettings
 
 from .arrays import Pixels, as_bytes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from gpu_runner.protocol.preprocessor_catalog import ModuleSettings
+from gpu_runner.protocol.catalogs.preprocessors import ModuleSettings
 
 from .arrays import Numbers, Pixels, gray_to_rgb
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import regex
 
-from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.generation_request import GenerationRequest
 from gpu_runner.protocol.step_count import detail_request, hires_request
 

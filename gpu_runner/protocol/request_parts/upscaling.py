@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from gpu_runner.protocol import upscaler_catalog
+from gpu_runner.protocol.catalogs import upscalers as upscaler_catalog
 
 from .values import Fraction, Name, StrictModel
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gpu_runner.protocol import image_files
+from gpu_runner.protocol.images import files as image_files
 
 MP4, WEBM, APNG, WEBP, GIF = "video/mp4", "video/webm", "image/apng", "image/webp", "image/gif"
 ANIMATED = frozenset({APNG, WEBP, GIF})  # Pillow reads and writes these

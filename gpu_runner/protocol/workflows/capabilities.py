@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gpu_runner.protocol import sampler_catalog, upscaler_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
+from gpu_runner.protocol.catalogs import upscalers as upscaler_catalog
 from gpu_runner.protocol.generation_request import GenerationRequest
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.passes import Hires, Inpaint

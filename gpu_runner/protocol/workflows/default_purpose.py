@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpu_runner.protocol import upscaler_catalog
+from gpu_runner.protocol.catalogs import upscalers as upscaler_catalog
 from gpu_runner.protocol.generation_request import GenerationRequest
 
 

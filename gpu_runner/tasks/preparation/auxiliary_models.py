@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks.loaded import LoadedUpscaler
-from gpu_runner.protocol import RunRequest, upscaler_catalog
+from gpu_runner.protocol import RunRequest
+from gpu_runner.protocol.catalogs import upscalers as upscaler_catalog
 from gpu_runner.protocol.request_parts.details import FaceRestoration
 from gpu_runner.tasks.face_restoration import Restoration
 

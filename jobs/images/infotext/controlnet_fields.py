@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpu_runner.protocol import GenerationRequest, ModelName, preprocessor_catalog
+from gpu_runner.protocol import GenerationRequest, ModelName
+from gpu_runner.protocol.catalogs import preprocessors as preprocessor_catalog
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from jobs.models import Job
 from models_registry.models import control_title

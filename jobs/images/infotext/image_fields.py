@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpu_runner.protocol import GenerationRequest, Hires, Inpaint, Upscale, upscaler_catalog
+from gpu_runner.protocol import GenerationRequest, Hires, Inpaint, Upscale
+from gpu_runner.protocol.catalogs import upscalers as upscaler_catalog
 from gpu_runner.protocol.request_parts.passes import MagicMix
 
 from . import sampling_fields

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpu_runner.protocol import GenerationRequest, sampler_catalog
+from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 
 Pairs = dict[str, object]
 PENULTIMATE = "Discard penultimate sigma"

@@ -10,7 +10,8 @@ from typing import Any
 
 from django.conf import settings
 
-from gpu_runner.protocol import GenerationRequest, image_files
+from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.images import files as image_files
 
 from .implicit import is_generated, source_type
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from access.image_labels import ExplicitLabel
+from access.source_settings.image_labels import ExplicitLabel
 from jobs.models import Job, Output, OutputKind, UnlabeledImages
 
 from .implicit import is_generated

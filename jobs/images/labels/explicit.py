@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from django.conf import settings
 
-from access.image_labels import MAX_HEIGHT, MIN_HEIGHT, Corner, says_generated_by_ai
 from access.models import BusinessSource
+from access.source_settings.image_labels import MAX_HEIGHT, MIN_HEIGHT, Corner, says_generated_by_ai
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.request_parts.outputs import Label
 

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from PIL import Image
 
 from access.models import BusinessSource
-from gpu_runner.protocol import image_files
+from gpu_runner.protocol.images import files as image_files
 from jobs.models import Fingerprint, Job, Output, OutputKind
 from jobs.models.fingerprint import bands_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from gpu_runner.protocol import image_files
+from gpu_runner.protocol.images import files as image_files
 from gpu_runner.protocol.video.media_types import APNG, GIF, WEBP
 from jobs.images import file_metadata
 from jobs.images.labels.implicit import ImplicitLabel

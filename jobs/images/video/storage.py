@@ -9,7 +9,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from PIL import Image, ImageDraw
 
-from gpu_runner.protocol import GenerationRequest, Video, image_files
+from gpu_runner.protocol import GenerationRequest, Video
+from gpu_runner.protocol.images import files as image_files
 from gpu_runner.protocol.video.media_types import ANIMATED, MP4, UnknownMedia, media_of
 from jobs.images import storage, watermark
 from jobs.images.labels import explicit, origin

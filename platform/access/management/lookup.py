@@ -9,8 +9,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from access.bearer_tokens import opaque_token
 from access.installed_dialects import installed
+from access.keys.bearer_tokens import opaque_token
 from access.models import AccessKey, BusinessSource
 
 

@@ -9,9 +9,9 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from console.roles import SUBMIT_JOBS
-from console.setup.checklist import checks
-from console.setup.views import may_view
+from console.dashboard.setup.checklist import checks
+from console.dashboard.setup.views import may_view
+from console.tenants.roles import SUBMIT_JOBS
 from jobs.models import Job, State
 
 

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from access.tenancy import visible_sources
 from console.models import HourlyFigures
-from console.roles import VIEW_COSTS, VIEW_IMAGES
+from console.tenants.roles import VIEW_COSTS, VIEW_IMAGES
 from jobs.models import Runner, State
 from jobs.scheduling.replaced_processes import replaced_since
 

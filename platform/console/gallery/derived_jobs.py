@@ -10,10 +10,10 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.utils.translation import gettext as _
 
-from access.authentication import Denied
-from access.console_keys import console_key
+from access.keys.authentication import Denied
+from access.keys.console_keys import console_key
 from access.models import AccessKey
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.request_parts.upscaling import Upscale
 from gpu_runner.protocol.request_parts.values import InputImage

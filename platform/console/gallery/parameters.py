@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from access.tenancy import visible_sources
-from console.roles import SUBMIT_JOBS, VIEW_IMAGES
+from console.tenants.roles import SUBMIT_JOBS, VIEW_IMAGES
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.prompt.extra_networks import extra_networks
 from gpu_runner.protocol.request_parts.passes import LoraUse

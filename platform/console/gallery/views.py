@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 
 from access.tenancy import visible_sources
 from console.models import Favorite
-from console.roles import DELETE_IMAGES, SUBMIT_JOBS, VIEW_IMAGES
+from console.tenants.roles import DELETE_IMAGES, SUBMIT_JOBS, VIEW_IMAGES
 from jobs.errors import Refused
 from jobs.models import Job, Output, OutputKind
 from jobs.retention.erase import erase_outputs

@@ -13,9 +13,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from access.models import Posting
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from console.jobs import actions, live, reproduction
-from jobs.admission.prompt_rewriting import texts_of
+from jobs.admission.prompts.rewriting import texts_of
 from jobs.api_reference.dialects import repeats
 from jobs.api_reference.examples.texts import texts
 from jobs.images import signed_urls

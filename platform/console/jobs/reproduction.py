@@ -18,8 +18,8 @@ from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 
-from access.authentication import Denied
-from access.console_keys import console_key
+from access.keys.authentication import Denied
+from access.keys.console_keys import console_key
 from access.models import BusinessSource
 from access.tenancy import visible_sources
 from console.jobs.actions import JobActions, note_of

@@ -11,8 +11,9 @@ from django.views.decorators.http import require_GET
 from access.models import BusinessSource
 from access.tenancy import visible_sources
 from console.admin_base.last_source import remember_source
-from gpu_runner.protocol import preprocessor_catalog, upscaler_catalog
-from gpu_runner.protocol.preprocessor_catalog import Module, Slider
+from gpu_runner.protocol.catalogs import preprocessors as preprocessor_catalog
+from gpu_runner.protocol.catalogs import upscalers as upscaler_catalog
+from gpu_runner.protocol.catalogs.preprocessors import Module, Slider
 from jobs.api_reference import dialects
 from jobs.sample_renders.model_files import newest_rendered
 from models_registry.models import Kind

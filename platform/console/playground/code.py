@@ -8,7 +8,7 @@ from django.http import HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from access.console_keys import PREFIX, own_key
+from access.keys.console_keys import PREFIX, own_key
 from access.models import AccessKey, BusinessSource
 from jobs.api_reference import dialects
 from jobs.api_reference.contexts import context_of

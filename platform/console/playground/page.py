@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from console.admin_base.last_source import first_source
 from jobs.api_reference.examples.languages import LANGUAGES
 from jobs.text_model import client as text_model

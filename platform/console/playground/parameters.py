@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from access.models import BusinessSource
-from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.prompt.extra_networks import extra_networks
 from jobs.errors import InvalidImage
 from jobs.images.infotext.parser import parse_infotext

@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest
 
 from access.models import BusinessSource
 from access.tenancy import visible_sources
-from console.roles import SUBMIT_JOBS
+from console.tenants.roles import SUBMIT_JOBS
 
 
 def usable_sources(request: HttpRequest) -> QuerySet[BusinessSource]:

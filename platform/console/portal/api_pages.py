@@ -11,9 +11,9 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from access.console_keys import is_console_key
+from access.keys.console_keys import is_console_key
 from access.models import AccessKey, BusinessSource
-from console.roles import SUBMIT_JOBS
+from console.tenants.roles import SUBMIT_JOBS
 from jobs.api_reference import dialects
 from jobs.api_reference.contexts import context_of
 from jobs.api_reference.examples.languages import LANGUAGES

@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
-from access.console_keys import is_console_key
+from access.keys.console_keys import is_console_key
 from access.models import AccessKey, BusinessSource, CallbackSecret
 from console.admin_base.action_form import action_page
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from access.models import AccessKey, BusinessSource
 from access.tenancy import is_tenant
 from console.dashboard import live_figures
-from console.roles import VIEW_COSTS, VIEW_IMAGES
+from console.tenants.roles import VIEW_COSTS, VIEW_IMAGES
 from jobs.execution import slots
 from jobs.models import Job, Output, OutputKind, State
 from jobs.models.callback import Callback, CallbackState

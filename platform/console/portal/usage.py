@@ -8,8 +8,8 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from console.roles import VIEW_COSTS
 from console.tenants.overview import overview
+from console.tenants.roles import VIEW_COSTS
 from console.tenants.statements import month_of
 from jobs.billing.statement_export import FORMATS
 from jobs.billing.statements import months, statement

@@ -20,8 +20,8 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from access.models import BusinessSource
 from access.tenancy import is_tenant
 from console.admin_base.fields import LinesField, WordsField
-from console.roles import VIEW_IMAGES
-from gpu_runner.protocol import sampler_catalog
+from console.tenants.roles import VIEW_IMAGES
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from jobs.models import Runner
 from models_registry.models import (
     KINDS_WITH_DEFAULT,

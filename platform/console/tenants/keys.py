@@ -24,10 +24,10 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from access.bearer_tokens import opaque_token
+from access.addresses.networks import is_network
 from access.installed_dialects import installed
+from access.keys.bearer_tokens import opaque_token
 from access.models import MAX_TEMPORARY_KEY_MINUTES, AccessKey, BusinessSource
-from access.networks import is_network
 from console.admin_base.action_form import ActionForm, action_page
 from console.admin_base.base import ConsoleAdmin, visible_object
 from console.admin_base.tabs import Tab, TabbedAdmin

@@ -18,8 +18,8 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from access import account_balances
 from access.accounts import MICROS, Account, owner_of_key
-from access.limits import KINDS
 from access.models import AccessKey, BusinessSource
+from access.source_settings.limits import KINDS
 from console.admin_base.fields import LinesField
 from console.admin_base.tabs import TabForm
 from jobs.execution import slots

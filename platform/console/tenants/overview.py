@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from access.models import AccessKey, BusinessSource
 from console.dashboard.hourly_figures import unsummed
 from console.models import HourlyFigures
-from console.roles import VIEW_COSTS
+from console.tenants.roles import VIEW_COSTS
 from jobs.models import State
 
 from .usage_charts import OPTIONS, PRIMARY, RED

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from access.installed_dialects import installed
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 
 PROMPTS = (
     gettext_lazy("Prompts and the text model"),

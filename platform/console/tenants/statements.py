@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from unfold.decorators import action
 
 from console.admin_base.base import ConsoleAdmin, visible_object
-from console.roles import VIEW_COSTS
+from console.tenants.roles import VIEW_COSTS
 from jobs.billing.statement_export import CONTENT_TYPES, FORMATS, file_name
 from jobs.billing.statements import AccountStatement, months, statement
 

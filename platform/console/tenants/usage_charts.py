@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from unfold.decorators import action
 
 from console.admin_base.base import ConsoleAdmin, visible_object
-from console.roles import VIEW_COSTS
+from console.tenants.roles import VIEW_COSTS
 from jobs.billing.daily_usage import DayOfUse, by_day
 
 # From unfold's palette, which follows the theme.

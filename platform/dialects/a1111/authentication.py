@@ -9,7 +9,7 @@ from typing import Any
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from access.authentication import Denied, Reason, authenticate
+from access.keys.authentication import Denied, Reason, authenticate
 from access.models import AccessKey
 from jobs.errors import RateLimited
 

@@ -12,7 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.hosts import any_host
+from access.addresses.hosts import any_host
 from jobs.images.signed_urls import public_path
 
 from .base import A1111View

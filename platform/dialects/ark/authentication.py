@@ -6,8 +6,8 @@ from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from access.authentication import Denied, Reason, authenticate
-from access.bearer_tokens import bearer_credentials
+from access.keys.authentication import Denied, Reason, authenticate
+from access.keys.bearer_tokens import bearer_credentials
 from access.models import AccessKey
 from jobs.errors import RateLimited
 

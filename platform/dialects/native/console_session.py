@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
-from access.authentication import Denied, Reason
-from access.console_keys import console_key
+from access.keys.authentication import Denied, Reason
+from access.keys.console_keys import console_key
 from access.models import AccessKey, BusinessSource
 from access.tenancy import visible_sources
 from jobs.errors import RateLimited

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from access.models import AccessKey
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.prompt.extra_networks import extra_networks
 from jobs.admission.submission import Submission

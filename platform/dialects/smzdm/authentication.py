@@ -10,7 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from access.authentication import Denied, Reason, authenticate, trusted_source
+from access.keys.authentication import Denied, Reason, authenticate, trusted_source
 from access.models import AccessKey, BusinessSource
 from jobs.errors import RateLimited
 

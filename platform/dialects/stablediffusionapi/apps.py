@@ -13,8 +13,8 @@ class StableDiffusionApiConfig(AppConfig):
 
         from .authentication import DIALECT
         from .callbacks import POLICY
-        from .numeric_ids import new_number
         from .reference import DESCRIPTION
+        from .response.numeric_ids import new_number
 
         register(DIALECT, POLICY)
         dialects.register(DIALECT, DESCRIPTION)

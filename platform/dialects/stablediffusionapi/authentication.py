@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from access.authentication import Denied, Reason, authenticate
+from access.keys.authentication import Denied, Reason, authenticate
 from access.models import AccessKey
 from jobs.errors import RateLimited
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from dialects.stablediffusionapi.errors import message_fields
+from dialects.stablediffusionapi.training.states import log_of, state_of
 from jobs.models import Backend, IntakeState, State
 from jobs.models.callback import Callback
 from jobs.outbound.callbacks.policies import CallbackPolicy, by_status
 
-from .errors import message_fields
-from .numeric_ids import number_of
 from .response.job import job_response
-from .training.states import log_of, state_of
+from .response.numeric_ids import number_of
 
 
 def body(callback: Callback) -> dict[str, Any]:

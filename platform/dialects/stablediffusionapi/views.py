@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from access.models import BusinessSource
 from dialects.waiting import wait_for_end
 from jobs.admission.admit import Replay, find_replay
-from jobs.admission.workflow_routing import makes_videos
+from jobs.admission.workflows.routing import makes_videos
 from jobs.errors import Refused
 from jobs.execution.thread_shares import NoFreeThread
 from jobs.models import Job, Lane
@@ -27,7 +27,6 @@ from .base import StableDiffusionApiView
 from .coercion import Invalid, is_absent, text
 from .endpoints import ENDPOINTS, Endpoint
 from .errors import WireError, message_fields
-from .numeric_ids import admit_with_number, job_by_number
 from .refusals import model_not_found, refusal, refused_endpoint
 from .refused_tools import VIDEO
 from .request.fields import required
@@ -35,6 +34,7 @@ from .request.submission import read_submission
 from .request.uploads import upload
 from .response import listings
 from .response.job import fetch_response, job_response
+from .response.numeric_ids import admit_with_number, job_by_number
 
 NOT_FOUND = "Request not found"
 READY = "The model is ready."

@@ -12,7 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from access.authentication import Denied, Reason, authenticate_by
+from access.keys.authentication import Denied, Reason, authenticate_by
 from access.models import AccessKey
 from jobs.errors import RateLimited
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from access.authentication import Denied, Reason, authenticate
+from access.keys.authentication import Denied, Reason, authenticate
 from access.models import AccessKey
 from jobs.errors import RateLimited
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from access.models import AccessKey, BusinessSource, CallbackSecret, Membership
 from console.admin_base.base import HiddenFromTenants, TenantRestrictions
-from console.roles import ROLES
+from console.tenants.roles import ROLES
 from models_registry.models import Kind, Lora, ModelFile
 
 pytestmark = pytest.mark.slow
@@ -98,6 +98,7 @@ SOURCE_LIMITS = {
     "text_model",
     "title",
     "total_budget",
+    "trained_file_downloads",
     "trainings_per_month",
     "unlabeled_consent",
     "unlabeled_consent_on",
@@ -431,6 +432,7 @@ ASKED = {
     "expires_at_0": "2099-01-01",
     "expires_at_1": "00:00",
     "public_pictures": "on",
+    "trained_file_downloads": "on",
     "strict": "on",
     "comfyui_by_pipeline": "on",
     "nsfw_policy": "refuse",

@@ -11,7 +11,7 @@ from django.utils import timezone
 from PIL import Image
 
 from access.models import Membership
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from jobs.admission.admit import admit
 from jobs.execution import lifecycle
 from jobs.models import Job, Output, Preview, Runner, State

@@ -9,7 +9,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
-from access.authentication import Denied, authenticate
+from access.keys.authentication import Denied, authenticate
 from access.models import AccessKey, CallbackSecret
 from console.navigation import navigation
 from jobs.admission.admit import admit

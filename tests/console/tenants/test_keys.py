@@ -8,8 +8,8 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
-from access.authentication import authenticate
-from access.bearer_tokens import bearer_credentials
+from access.keys.authentication import authenticate
+from access.keys.bearer_tokens import bearer_credentials
 from access.models import AccessKey
 
 ADDRESS = "10.1.2.3"

@@ -18,7 +18,7 @@ from django_q.models import Schedule, Task
 
 from access.models import AccessKey, BusinessSource, Posting
 from console.models import AuditEntry
-from console.roles import ROLES
+from console.tenants.roles import ROLES
 from jobs.admission.admit import admit
 from jobs.images import input_usage, storage
 from jobs.models import (

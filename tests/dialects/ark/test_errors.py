@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from access.bearer_tokens import opaque_token
+from access.keys.bearer_tokens import opaque_token
 from access.models import AccessKey
 from dialects.ark import views
 from jobs.admission.admit import admit

@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from gpu_runner.protocol import upscaler_catalog
+from gpu_runner.protocol.catalogs import upscalers as upscaler_catalog
 from jobs.images.storage import read_input
 from jobs.models import Lane
 from models_registry.models import Kind, ModelFile

@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from PIL import Image
 
-from access.bearer_tokens import opaque_token
+from access.keys.bearer_tokens import opaque_token
 from access.models import AccessKey
 from jobs.models import Job
 

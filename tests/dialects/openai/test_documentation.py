@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from access.bearer_tokens import opaque_token
+from access.keys.bearer_tokens import opaque_token
 from dialects.openai.request.fields import EditFields
 from jobs.models import Job
 from tests.dialects.openai.test_streams import events

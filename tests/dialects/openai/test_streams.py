@@ -8,7 +8,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from access.bearer_tokens import opaque_token
+from access.keys.bearer_tokens import opaque_token
 from jobs.execution.thread_shares import event_streams
 from jobs.models import Job, Preview
 from tests.dialects.openai.conftest import PROMPT, pixels_of

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gpu_runner.controlnet.preprocessors import registry
-from gpu_runner.protocol.preprocessor_catalog import MODULES
+from gpu_runner.protocol.catalogs.preprocessors import MODULES
 from tests.support.face_files import photograph
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from gpu_runner.controlnet.postprocessing import apply_postprocessing
-from gpu_runner.protocol.preprocessor_catalog import MODULES
+from gpu_runner.protocol.catalogs.preprocessors import MODULES
 from gpu_runner.protocol.request_parts.control import ControlUnit
 
 

@@ -14,7 +14,8 @@ from gpu_runner.models.conversion.ldm_keys import from_diffusers, vae_pairs
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks import batched_calls
 from gpu_runner.networks.operations import Denoise
-from gpu_runner.protocol import Done, InputImage, ModelFile, Progress, sampler_catalog
+from gpu_runner.protocol import Done, InputImage, ModelFile, Progress
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.details import DetailPass, FaceRestoration
 from gpu_runner.protocol.request_parts.passes import Hires, Inpaint, LoraUse, MagicMix, Refiner

@@ -18,7 +18,7 @@ from diffusers import (
 )
 
 from gpu_runner.networks.diffusion.guidance import GuidedAndUnguided
-from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.request_parts.sampling import UniPC
 from gpu_runner.protocol.schedules.ancestral import ancestral_step
 from gpu_runner.protocol.schedules.restart import restart_steps

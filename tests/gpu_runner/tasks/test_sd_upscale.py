@@ -6,8 +6,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.images.tile_grid import tile_rows
 from gpu_runner.protocol.step_count import count_evaluations
-from gpu_runner.protocol.tile_grid import tile_rows
 from gpu_runner.tasks import sd_upscale
 
 pytestmark = pytest.mark.slow

@@ -8,10 +8,10 @@ from PIL import Image
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import InvalidImage
 from gpu_runner.models.store import ModelStore
+from gpu_runner.protocol.catalogs.upscalers import LATENT_MODES
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection import safetensors_models
 from gpu_runner.protocol.request_parts.upscaling import Upscale
-from gpu_runner.protocol.upscaler_catalog import LATENT_MODES
 from gpu_runner.tasks import tiled_upscaling
 from gpu_runner.tasks.image_tasks import enlarged_size
 from gpu_runner.tasks.tiled_upscaling import enlarge, interpolate, run_once, tiles

@@ -8,7 +8,7 @@ from access.models import BusinessSource
 from gpu_runner.protocol import Done, GenerationRequest
 from gpu_runner.protocol.request_parts.details import DetailPass
 from jobs.admission.admit import admit
-from jobs.admission.lora_tags import with_tagged_loras
+from jobs.admission.model_choice.lora_tags import with_tagged_loras
 from jobs.billing import cost, settlement
 from jobs.errors import OverLimit, UnknownModel, Unsupported
 from jobs.models import Job

@@ -14,7 +14,7 @@ from access.accounts import MICROS
 from access.models import AccessKey, Account, Posting
 from jobs.admission import admit, insert
 from jobs.admission.idempotency import Idempotency
-from jobs.admission.model_resolution import ModelResolver, resolve_all
+from jobs.admission.model_choice.resolution import ModelResolver, resolve_all
 from jobs.errors import QueueFull, QuotaSpent
 from jobs.models import Job, State
 

@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from gpu_runner.protocol import GenerationRequest, Hires, InputImage, sampler_catalog
+from gpu_runner.protocol import GenerationRequest, Hires, InputImage
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.families.cost import family_cost, relative_cost
 from gpu_runner.protocol.families.flow_sampling import SAMPLERS
 from gpu_runner.protocol.families.stable_diffusion import SD15, SDXL

@@ -15,7 +15,7 @@ from access.models import AccessKey, Account, Posting
 from gpu_runner.protocol import Done, Progress
 from jobs.admission import insert
 from jobs.admission.admit import admit, planned_job
-from jobs.admission.model_resolution import ModelResolver, resolve_all
+from jobs.admission.model_choice.resolution import ModelResolver, resolve_all
 from jobs.admission.submission import Submission
 from jobs.billing import quotas
 from jobs.billing.ledger_check import inconsistencies, repair

@@ -9,9 +9,9 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Field, JSONField
 
-from access.limits import KeyLimits, SourceLimits
 from access.management.lookup import check_dialects, in_one_line, key_with, source_named
 from access.models import AccessKey, BusinessSource
+from access.source_settings.limits import KeyLimits, SourceLimits
 
 Holder = BusinessSource | AccessKey
 

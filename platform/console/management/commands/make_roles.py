@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from console.roles import ROLES, create_roles
+from console.tenants.roles import ROLES, create_roles
 
 
 class Command(BaseCommand):

@@ -6,7 +6,7 @@ from typing import Any
 
 from access.models import AccessKey
 from dialects.a1111.authentication import DIALECT
-from gpu_runner.protocol.preprocessor_catalog import MODULES, Module
+from gpu_runner.protocol.catalogs.preprocessors import MODULES, Module
 from models_registry.models import Kind
 from models_registry.selectors import list_for
 

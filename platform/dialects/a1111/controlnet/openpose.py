@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from dialects.a1111.errors import Invalid, Location, Unprocessable
 from dialects.a1111.schema import images
 from dialects.a1111.schema.coercion import array, integer, mapping, not_null, number
-from gpu_runner.protocol.pose_drawing import Point, draw_person
+from gpu_runner.protocol.images.pose_drawing import Point, draw_person
 
 MAX_SIDE = 4096
 MAX_FIGURES = 100  # people, and animals, of a pose

@@ -12,7 +12,8 @@ from dialects.a1111.authentication import DIALECT
 from dialects.a1111.errors import Location, Unprocessable, path_of
 from dialects.a1111.options.options import EffectiveOptions
 from dialects.a1111.schema import images
-from gpu_runner.protocol import InputImage, preprocessor_catalog
+from gpu_runner.protocol import InputImage
+from gpu_runner.protocol.catalogs import preprocessors as preprocessor_catalog
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from models_registry.selectors import control_model, control_model_problem
 
@@ -91,6 +92,7 @@ def _add(
                 _none_if_empty(values["effective_region_mask"]), (*location, "effective_region_mask")
             ),
             return_map=values["save_detected_map"],
+            control_type=values["union_control_type"],
             crop_with_mask=values["inpaint_crop_input_image"],
             layer_weights=values["advanced_weighting"] or (),
             processor_res=values["processor_res"] if 0 < values["processor_res"] <= 4096 else None,

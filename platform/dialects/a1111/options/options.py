@@ -15,7 +15,7 @@ from dialects.a1111.authentication import DIALECT
 from dialects.a1111.errors import Invalid, InvalidItems, Location, Unprocessable, WireError, model_not_found
 from dialects.a1111.models import KeyOptions
 from gpu_runner.protocol import MAX_SEED, MIN_SEED, Emphasis
-from jobs.admission.model_defaults import ModelDefaults, defaults_of
+from jobs.admission.model_choice.defaults import ModelDefaults, defaults_of
 from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import resolve

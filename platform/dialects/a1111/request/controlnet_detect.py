@@ -16,11 +16,12 @@ from dialects.a1111.request.image_urls import with_fetched_images
 from dialects.a1111.schema import images
 from dialects.a1111.schema.coercion import array, integer, number, string
 from dialects.a1111.schema.fields import Field, parse
-from gpu_runner.protocol import GenerationRequest, InputImage, preprocessor_catalog
+from gpu_runner.protocol import GenerationRequest, InputImage
+from gpu_runner.protocol.catalogs import preprocessors as preprocessor_catalog
 from gpu_runner.protocol.findings import PosesFound
-from gpu_runner.protocol.image_files import few_at_a_time, flatten
+from gpu_runner.protocol.images.files import few_at_a_time, flatten
 from gpu_runner.protocol.request_parts.control import ControlUnit
-from jobs.admission.model_resolution import ModelResolver
+from jobs.admission.model_choice.resolution import ModelResolver
 from jobs.admission.submission import Submission
 from jobs.admission.validation import unsupported_control_units
 from jobs.errors import InvalidImage

@@ -24,7 +24,8 @@ from dialects.a1111.schema.coercion import (
     string,
 )
 from dialects.a1111.schema.fields import Field, parse
-from gpu_runner.protocol import GenerationRequest, InputImage, upscaler_catalog
+from gpu_runner.protocol import GenerationRequest, InputImage
+from gpu_runner.protocol.catalogs import upscalers as upscaler_catalog
 from jobs.admission.submission import Submission
 from jobs.models import Lane
 from models_registry.errors import ModelNotFound

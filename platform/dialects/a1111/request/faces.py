@@ -11,7 +11,7 @@ from dialects.a1111.errors import Location, Unprocessable
 from dialects.a1111.options.options import OVERRIDES, EffectiveOptions
 from gpu_runner.protocol.request_parts.details import FaceRestoration
 from jobs.admission import defaults
-from jobs.admission.model_resolution import ModelResolver
+from jobs.admission.model_choice.resolution import ModelResolver
 from jobs.admission.validation import CODEFORMER, is_codeformer
 from jobs.errors import UnknownModel
 from models_registry.errors import ModelNotFound

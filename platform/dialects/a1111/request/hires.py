@@ -8,7 +8,8 @@ from access.models import BusinessSource
 from dialects.a1111.authentication import DIALECT
 from dialects.a1111.errors import WireError
 from dialects.a1111.options.options import EffectiveOptions
-from gpu_runner.protocol import sampler_catalog, upscaler_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
+from gpu_runner.protocol.catalogs import upscalers as upscaler_catalog
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind
 from models_registry.selectors import resolve

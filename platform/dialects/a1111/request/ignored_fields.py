@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from dialects.a1111.options.options import EffectiveOptions
 from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG
-from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from models_registry.selectors import styles_for
 
 from .hires import SAME_SAMPLER, SAME_SCHEDULER

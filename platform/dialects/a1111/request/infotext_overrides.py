@@ -8,7 +8,7 @@ from access.models import AccessKey
 from dialects.a1111.errors import Invalid, Unprocessable
 from dialects.a1111.options import options
 from dialects.a1111.schema.coercion import string
-from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from jobs.images.infotext.parser import parse_infotext, with_implied_values
 
 Pairs = dict[str, Any]

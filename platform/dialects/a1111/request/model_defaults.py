@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.admission.model_defaults import ModelDefaults
+from jobs.admission.model_choice.defaults import ModelDefaults
 
 FIELDS = {
     "steps": "num_inference_steps",

@@ -6,7 +6,7 @@ from typing import Any
 
 from dialects.a1111.options.options import EffectiveOptions
 from dialects.a1111.options.table import OPTIONS
-from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from jobs.admission.submission import random_seed
 
 # In the original, "GPU" depends on the graphics card. Here it is the CPU generator, which is reproducible.

@@ -11,7 +11,7 @@ from access.models import BusinessSource
 from dialects.a1111.errors import Invalid, Location, Unprocessable
 from dialects.a1111.options.fallback_warnings import FallbackWarnings
 from dialects.a1111.schema.coercion import integer, number, string
-from gpu_runner.protocol.upscaler_catalog import BUILT_IN, NONE
+from gpu_runner.protocol.catalogs.upscalers import BUILT_IN, NONE
 from jobs.images.input_files import read_size
 from models_registry.models import Kind
 from models_registry.selectors import names_for

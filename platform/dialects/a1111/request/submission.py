@@ -15,7 +15,8 @@ from dialects.a1111.options import options
 from dialects.a1111.refusals import validation_entries
 from dialects.a1111.schema import images
 from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG, Field, parse
-from gpu_runner.protocol import GenerationRequest, sampler_catalog
+from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from jobs.admission.submission import Submission
 from jobs.models import Lane
 from models_registry.selectors import edits_by_instruction

@@ -13,7 +13,7 @@ from dialects.a1111.errors import WireError
 from dialects.a1111.request import controlnet_detect, interrogate
 from dialects.a1111.request.extras import BATCH, SINGLE
 from dialects.a1111.schema import images
-from jobs.admission.prompt_language import prompt_warnings
+from jobs.admission.prompts.language import prompt_warnings
 from jobs.images.file_metadata import with_infotext
 from jobs.images.infotext import model_fields
 from jobs.images.infotext.build import VERSION, extra_pairs

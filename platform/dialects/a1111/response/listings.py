@@ -17,7 +17,7 @@ from dialects.a1111.options.command_flags import FLAGS
 from dialects.a1111.options.options import current
 from dialects.a1111.request.faces import face_restorers
 from dialects.a1111.request.sd_upscale import SD_UPSCALE
-from gpu_runner.protocol.upscaler_catalog import BUILT_IN, LATENT_MODES
+from gpu_runner.protocol.catalogs.upscalers import BUILT_IN, LATENT_MODES
 from models_registry.errors import ModelNotFound
 from models_registry.models import Family, Kind, ModelFile
 from models_registry.selectors import list_for, resolve, styles_for, with_problem

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.images.working_size import placement
 from gpu_runner.protocol.request_parts.passes import Inpaint
-from gpu_runner.protocol.working_size import placement
 from jobs.images.input_files import open_image, read_size
 from jobs.images.storage import read_input
 from jobs.models import Job

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from PIL import Image
 
 from dialects.a1111.errors import WireError
-from gpu_runner.protocol.image_files import few_at_a_time
+from gpu_runner.protocol.images.files import few_at_a_time
 from jobs.errors import InvalidImage
 from jobs.images.file_metadata import exif_of, with_label
 from jobs.images.input_files import check_image, open_image, opened

@@ -9,14 +9,15 @@ from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from access.models import AccessKey, BusinessSource
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from dialects.ark.authentication import DIALECT
 from dialects.ark.errors import NO_MODEL, ArkError
 from dialects.input_images import InputImages, stored_form
-from gpu_runner.protocol import GenerationRequest, InputImage, upscaler_catalog
+from gpu_runner.protocol import GenerationRequest, InputImage
+from gpu_runner.protocol.catalogs import upscalers as upscaler_catalog
 from gpu_runner.protocol.request_parts.outputs import Label
-from jobs.admission.lora_tags import with_tagged_loras
-from jobs.admission.model_defaults import of_checkpoint
+from jobs.admission.model_choice.defaults import of_checkpoint
+from jobs.admission.model_choice.lora_tags import with_tagged_loras
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.images.labels.explicit import override_warning
 from jobs.models import Lane

@@ -9,13 +9,13 @@ from pydantic import Field
 from rest_framework.request import Request
 
 from access.models import AccessKey, BusinessSource
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from dialects.native.authentication import DIALECT
 from dialects.native.models import UploadedImage
 from gpu_runner.protocol import MAX_SEED, GenerationRequest, InputImage
-from jobs.admission.lora_tags import with_tagged_loras
-from jobs.admission.model_defaults import NONE as NO_DEFAULTS
-from jobs.admission.model_defaults import ModelDefaults, defaults_of
+from jobs.admission.model_choice.defaults import NONE as NO_DEFAULTS
+from jobs.admission.model_choice.defaults import ModelDefaults, defaults_of
+from jobs.admission.model_choice.lora_tags import with_tagged_loras
 from jobs.admission.submission import Submission, random_seed
 from jobs.errors import InvalidImage
 from jobs.images import signed_urls

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from access.models import AccessKey, BusinessSource
 from dialects.native.authentication import DIALECT
 from dialects.native.request.json_body import PlainText
-from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.families.family import Family
-from jobs.admission.model_defaults import of_checkpoint
+from jobs.admission.model_choice.defaults import of_checkpoint
 from jobs.errors import UnknownModel
 from models_registry.errors import ModelNotFound
 from models_registry.family_facts import family_facts

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from access.models import AccessKey
 from dialects.native.request.submission import LANES, LaneName, PromptModeName
 from gpu_runner.protocol import Finding, GenerationRequest
-from jobs.admission.prompt_language import prompt_warnings
+from jobs.admission.prompts.language import prompt_warnings
 from jobs.admission.quote import Quote
 from jobs.billing.quotas import Allowance
 from jobs.errors import Refused

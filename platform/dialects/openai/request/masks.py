@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from dialects.openai.errors import APIError
-from gpu_runner.protocol.image_files import few_at_a_time
-from gpu_runner.protocol.working_size import Size
+from gpu_runner.protocol.images.files import few_at_a_time
+from gpu_runner.protocol.images.working_size import Size
 from jobs.images.input_files import open_image, opened
 
 HALF_ALPHA = 128  # at most this much opacity counts as transparent

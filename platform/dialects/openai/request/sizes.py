@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from access.models import AccessKey
 from dialects.image_sizes import parse_size
 from dialects.openai.errors import APIError
-from gpu_runner.protocol.working_size import LARGEST, MULTIPLE, SMALLEST, Size, working_size
+from gpu_runner.protocol.images.working_size import LARGEST, MULTIPLE, SMALLEST, Size, working_size
 from models_registry.models import ModelFile
 from models_registry.native_size import native_size
 

@@ -15,8 +15,8 @@ from dialects.openai.authentication import DIALECT
 from dialects.openai.errors import APIError
 from gpu_runner.protocol import GenerationRequest, InputImage
 from gpu_runner.protocol.generation_request import MAX_REFERENCES
-from jobs.admission.lora_tags import with_tagged_loras
-from jobs.admission.model_defaults import ModelDefaults, of_checkpoint
+from jobs.admission.model_choice.defaults import ModelDefaults, of_checkpoint
+from jobs.admission.model_choice.lora_tags import with_tagged_loras
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.models import Lane
 from models_registry.errors import ModelNotFound

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from dialects.image_sizes import size_text
 from dialects.openai.errors import APIError
 from dialects.openai.request.fields import DEFAULT_QUALITY, QUALITIES
-from jobs.admission.prompt_language import prompt_warnings
+from jobs.admission.prompts.language import prompt_warnings
 from jobs.images.signed_urls import output_urls
 from jobs.images.storage import read_output
 from jobs.models import Job, Output, State

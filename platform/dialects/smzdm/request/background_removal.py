@@ -6,8 +6,8 @@ import hashlib
 
 from dialects.smzdm.authentication import DIALECT, Caller
 from gpu_runner.protocol import GenerationRequest, InputImage
+from gpu_runner.protocol.images.working_size import working_size
 from gpu_runner.protocol.request_parts.backgrounds import CutOut
-from gpu_runner.protocol.working_size import working_size
 from jobs.admission.submission import Submission
 from jobs.images.input_files import read_size
 from jobs.models import Lane

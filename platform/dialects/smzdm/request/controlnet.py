@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
-from gpu_runner.protocol import preprocessor_catalog
+from gpu_runner.protocol.catalogs import preprocessors as preprocessor_catalog
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from jobs.errors import UnknownModel
 from jobs.models import Backend

@@ -12,12 +12,12 @@ from access.models import BusinessSource
 from dialects.smzdm.authentication import DIALECT, Caller
 from dialects.smzdm.errors import Code, WireError
 from gpu_runner.protocol import GenerationRequest, InputImage
+from gpu_runner.protocol.images.working_size import LARGEST, working_size
 from gpu_runner.protocol.request_parts.backgrounds import ChangeBackground
 from gpu_runner.protocol.request_parts.passes import LoraUse
-from gpu_runner.protocol.working_size import LARGEST, working_size
-from jobs.admission.lora_tags import refuse_tags
-from jobs.admission.model_defaults import NONE as NO_DEFAULTS
-from jobs.admission.model_defaults import ModelDefaults, defaults_of
+from jobs.admission.model_choice.defaults import NONE as NO_DEFAULTS
+from jobs.admission.model_choice.defaults import ModelDefaults, defaults_of
+from jobs.admission.model_choice.lora_tags import refuse_tags
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.images.input_files import read_size
 from jobs.images.storage_targets.selectors import find_target

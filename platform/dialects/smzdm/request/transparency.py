@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from PIL import Image
 
 from dialects.smzdm.errors import Code, WireError
-from gpu_runner.protocol.image_files import few_at_a_time
+from gpu_runner.protocol.images.files import few_at_a_time
 from jobs.images.input_files import open_image
 
 HALF = 128  # levels from here on are the product

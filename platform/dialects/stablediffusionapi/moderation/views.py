@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from dialects.stablediffusionapi.base import StableDiffusionApiView
 from dialects.stablediffusionapi.coercion import Invalid, integer, is_absent, one_of, text
 from dialects.stablediffusionapi.errors import WireError, message_fields
-from dialects.stablediffusionapi.numeric_ids import job_by_number
 from dialects.stablediffusionapi.request.fields import field_label, required
+from dialects.stablediffusionapi.response.numeric_ids import job_by_number
 from jobs.retention.erase import JobNotEnded, erase_images
 
 MAX_PROMPT = 20_000  # characters

@@ -12,7 +12,7 @@ from access.models import BusinessSource
 from dialects.stablediffusionapi.authentication import DIALECT
 from dialects.stablediffusionapi.errors import WireError
 from gpu_runner.protocol import InputImage
-from gpu_runner.protocol.working_size import working_size
+from gpu_runner.protocol.images.working_size import working_size
 from jobs.images import outpaint_canvas
 from jobs.images.outpaint_canvas import Box, Expanded
 from models_registry.selectors import instruct_checkpoint, leads_to_template

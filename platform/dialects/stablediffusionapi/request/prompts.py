@@ -8,12 +8,12 @@ from typing import Any
 from django.conf import settings
 
 from access.models import BusinessSource
-from access.prompt_modes import PromptMode
+from access.source_settings.prompt_modes import PromptMode
 from dialects.stablediffusionapi.authentication import DIALECT
 from dialects.stablediffusionapi.errors import WireError
 from gpu_runner.protocol.prompt.composition import PromptComposition, PromptTooLong
 from gpu_runner.protocol.prompt.embedding_names import escaped, names_in
-from jobs.admission.lora_tags import refuse_tags
+from jobs.admission.model_choice.lora_tags import refuse_tags
 from jobs.errors import Unsupported
 from jobs.text_model import client
 from models_registry.errors import ModelNotFound

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dialects.stablediffusionapi.errors import WireError
-from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 
 SUFFIX = "Scheduler"
 DEFAULT = "UniPCMultistepScheduler"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpu_runner.protocol.working_size import working_size
+from gpu_runner.protocol.images.working_size import working_size
 
 from .fields import LARGEST, SMALLEST
 

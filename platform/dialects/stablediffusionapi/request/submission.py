@@ -12,8 +12,9 @@ from dialects.stablediffusionapi.authentication import DIALECT
 from dialects.stablediffusionapi.endpoints import Endpoint
 from dialects.stablediffusionapi.errors import WireError
 from dialects.stablediffusionapi.refusals import invalid
-from gpu_runner.protocol import GenerationRequest, InputImage, upscaler_catalog
-from jobs.admission.model_defaults import ModelDefaults, defaults_of
+from gpu_runner.protocol import GenerationRequest, InputImage
+from gpu_runner.protocol.catalogs import upscalers as upscaler_catalog
+from jobs.admission.model_choice.defaults import ModelDefaults, defaults_of
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.models import Lane
 from jobs.outbound.callbacks.outbox import CallbackRequest

@@ -12,8 +12,8 @@ from PIL import Image, ImageOps
 
 from dialects.stablediffusionapi.coercion import Coercion, Invalid, flag, is_absent, one_of, text
 from dialects.stablediffusionapi.errors import WireError, message_fields
-from gpu_runner.protocol import image_files
-from gpu_runner.protocol.image_files import few_at_a_time
+from gpu_runner.protocol.images import files as image_files
+from gpu_runner.protocol.images.files import few_at_a_time
 from jobs.errors import InvalidImage
 from jobs.images.input_files import open_image
 from jobs.images.signed_urls import input_url

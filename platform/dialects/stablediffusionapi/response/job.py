@@ -6,7 +6,7 @@ from typing import Any
 
 from dialects.stablediffusionapi.endpoints import ENDPOINTS, Endpoint
 from dialects.stablediffusionapi.errors import message_fields
-from dialects.stablediffusionapi.numeric_ids import number_of
+from dialects.stablediffusionapi.response.numeric_ids import number_of
 from gpu_runner.protocol.findings import NsfwFound, TagsFound
 from jobs.images.signed_urls import future_urls, input_url, output_urls
 from jobs.models import Job, State

@@ -17,7 +17,7 @@ from dialects.stablediffusionapi.errors import WireError
 from dialects.stablediffusionapi.refusals import refusal
 from dialects.stablediffusionapi.request.fields import not_supported
 from dialects.stablediffusionapi.request.images import UNREACHABLE, decode_image, is_url, unusable
-from jobs.admission.trainable_bases import untrainable
+from jobs.admission.model_choice.trainable_bases import untrainable
 from jobs.errors import Refused, Unsupported
 from jobs.images.fetch import ImageFetcher
 from jobs.outbound.callbacks.outbox import CallbackRequest

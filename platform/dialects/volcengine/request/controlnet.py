@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from dialects.volcengine.authentication import DIALECT
 from dialects.volcengine.errors import ServiceError
-from gpu_runner.protocol import preprocessor_catalog
+from gpu_runner.protocol.catalogs import preprocessors as preprocessor_catalog
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from models_registry.models import StylePreset
 from models_registry.selectors import is_usable

@@ -11,7 +11,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from dialects.volcengine.errors import ServiceError
-from gpu_runner.protocol.working_size import LARGEST, SMALLEST
+from gpu_runner.protocol.images.working_size import LARGEST, SMALLEST
 from jobs.images.outpaint_canvas import Margins, TooLarge, expanded
 from models_registry.models import StylePreset
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpu_runner.protocol import working_size
+from gpu_runner.protocol.images import working_size
 from models_registry.models import StylePreset
 
 from .images import ImageFile

@@ -11,8 +11,8 @@ from access.models import AccessKey, BusinessSource
 from dialects.volcengine.authentication import DIALECT
 from dialects.volcengine.errors import ServiceError
 from gpu_runner.protocol import MAX_SEED, GenerationRequest
-from jobs.admission.lora_tags import refuse_tags
-from jobs.admission.model_defaults import defaults_of
+from jobs.admission.model_choice.defaults import defaults_of
+from jobs.admission.model_choice.lora_tags import refuse_tags
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.models import Lane
 from models_registry.models import StylePreset

@@ -11,10 +11,12 @@ from pydantic import BaseModel, ValidationError
 from access.models import BusinessSource
 from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.errors import WireError
-from gpu_runner.protocol import GenerationRequest, sampler_catalog, upscaler_catalog
+from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
+from gpu_runner.protocol.catalogs import upscalers as upscaler_catalog
 from gpu_runner.protocol.prompt.extra_networks import InvalidTag, extra_networks
 from gpu_runner.protocol.request_parts.values import MAX_LORAS
-from jobs.admission.model_defaults import ModelDefaults
+from jobs.admission.model_choice.defaults import ModelDefaults
 from jobs.admission.submission import random_seed
 from models_registry.errors import ModelNotAllowed, ModelNotFound
 from models_registry.lora_tags import lora_use

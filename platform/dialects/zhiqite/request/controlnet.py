@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.errors import WireError
-from gpu_runner.protocol import preprocessor_catalog
+from gpu_runner.protocol.catalogs import preprocessors as preprocessor_catalog
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from models_registry.selectors import control_model, control_model_problem
 

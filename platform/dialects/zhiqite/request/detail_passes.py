@@ -12,7 +12,7 @@ from dialects.adetailer_arguments import InvalidUnit, Path, read_arguments
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol.request_parts.details import FaceRestoration
 from jobs.admission import defaults
-from jobs.admission.model_resolution import ModelResolver
+from jobs.admission.model_choice.resolution import ModelResolver
 from jobs.errors import Refused
 
 from . import common

@@ -10,7 +10,7 @@ from access.models import AccessKey, BusinessSource
 from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import GenerationRequest
-from jobs.admission.model_defaults import ModelDefaults, defaults_of
+from jobs.admission.model_choice.defaults import ModelDefaults, defaults_of
 from jobs.admission.submission import Submission
 from jobs.outbound.callbacks.outbox import CallbackRequest
 from models_registry.selectors import edits_by_instruction

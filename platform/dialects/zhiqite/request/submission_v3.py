@@ -10,8 +10,8 @@ from access.models import AccessKey, BusinessSource
 from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.errors import WireError
 from gpu_runner.protocol import InputImage
-from gpu_runner.protocol.working_size import working_size
-from jobs.admission.model_defaults import ModelDefaults, defaults_of
+from gpu_runner.protocol.images.working_size import working_size
+from jobs.admission.model_choice.defaults import ModelDefaults, defaults_of
 from jobs.admission.submission import Submission
 from jobs.outbound.callbacks.outbox import CallbackRequest
 

@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw
 
 from gpu_runner.protocol import Done, ImageFindings
 from gpu_runner.protocol import Image as RunnerImage
+from gpu_runner.protocol.catalogs.preprocessors import MODULES
 from gpu_runner.protocol.findings import FoundPerson, PosesFound
-from gpu_runner.protocol.pose_drawing import draw_person
-from gpu_runner.protocol.preprocessor_catalog import MODULES
+from gpu_runner.protocol.images.pose_drawing import draw_person
 from jobs.execution import lifecycle
 from jobs.images.storage import read_input, store_output
 from jobs.models import Job

@@ -139,7 +139,7 @@ def test_explicit_mask_blur_replaces_both_infotext_values(alice, red) -> None:
     ],
 )
 def test_own_infotext_round_trips_the_sampling_of_both_passes(alice, samplers, schedulers) -> None:
-    from gpu_runner.protocol import sampler_catalog
+    from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 
     first, again = round_trip(
         alice, "txt2img", (), seed=1, prompt="x", enable_hr=True, denoising_strength=0.5, hr_scale=1.5,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gpu_runner.protocol.preprocessor_catalog import MODULES
+from gpu_runner.protocol.catalogs.preprocessors import MODULES
 from jobs.images.storage import read_input
 from models_registry.models import Kind
 from tests.support.input_images import is_upright, photo

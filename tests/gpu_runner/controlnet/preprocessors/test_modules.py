@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 from gpu_runner.controlnet.preprocessors.network_registry import NETWORKS
 from gpu_runner.controlnet.preprocessors.registry import PREPROCESSORS, detect
 from gpu_runner.controlnet.preprocessors.resize import fit, fit_mask, perfect_resolution
-from gpu_runner.protocol.preprocessor_catalog import MODULES, find, weights_of
+from gpu_runner.protocol.catalogs.preprocessors import MODULES, find, weights_of
 
 
 def disc(size=(128, 96), paper="white", ink="black") -> np.ndarray:

@@ -9,9 +9,9 @@ from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, D
 from gpu_runner.controlnet.preprocessors import hed, network_registry
 from gpu_runner.controlnet.preprocessors.lineart import Generator
 from gpu_runner.models.files import open_tensors
+from gpu_runner.protocol.catalogs.preprocessors import MODULES
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.safetensors_models import identify
-from gpu_runner.protocol.preprocessor_catalog import MODULES
 
 pytestmark = pytest.mark.slow
 

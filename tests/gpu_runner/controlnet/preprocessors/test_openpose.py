@@ -9,10 +9,10 @@ from safetensors.torch import save_file
 from gpu_runner.controlnet.preprocessors import network_registry, openpose
 from gpu_runner.controlnet.preprocessors.pose.holistic import Person
 from gpu_runner.models.files import open_tensors
+from gpu_runner.protocol.catalogs.preprocessors import MODULES
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.findings import FoundPerson, PosesFound
 from gpu_runner.protocol.model_detection.safetensors_models import HOLISTIC_NETWORKS, identify
-from gpu_runner.protocol.preprocessor_catalog import MODULES
 from tests.support.face_files import EYES, FACE, photograph, two_of_her
 from tests.support.pose_models import write_pose_models
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.families.family import Shift
 from gpu_runner.protocol.families.registry import FAMILIES
 

@@ -11,7 +11,7 @@ from gpu_runner.protocol.workflows.imports import notes
 from gpu_runner.protocol.workflows.imports.documents import NoWorkflow, read_document
 from gpu_runner.protocol.workflows.imports.editor_format import NotConvertible, converted
 from gpu_runner.protocol.workflows.imports.slot_proposal import proposed
-from jobs.admission import workflow_reasons
+from jobs.admission.workflows import reasons as workflow_reasons
 from tests.support.template_exports import EXPORTS, SD15, node
 
 EXPECTED = {

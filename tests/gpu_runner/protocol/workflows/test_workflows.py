@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpu_runner.protocol import sampler_catalog
+from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.generation_request import GenerationRequest
 from gpu_runner.protocol.request_parts.analysis import Analysis
 from gpu_runner.protocol.request_parts.backgrounds import ChangeBackground

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from PIL import Image
 
-from access.image_labels import says_generated_by_ai
+from access.source_settings.image_labels import says_generated_by_ai
 from gpu_runner.protocol import Done
 from gpu_runner.protocol import Image as RunnerImage
 from gpu_runner.protocol.request_parts.outputs import Label

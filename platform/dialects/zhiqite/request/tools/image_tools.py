@@ -14,7 +14,7 @@ from dialects.zhiqite.request.controlnet import find_preprocessor, preprocessor_
 from dialects.zhiqite.request.fields_v2 import Number
 from dialects.zhiqite.request.input_images import InputImages
 from dialects.zhiqite.request.json_body import Fraction, Name
-from gpu_runner.protocol import upscaler_catalog
+from gpu_runner.protocol.catalogs import upscalers as upscaler_catalog
 from models_registry.models import Kind
 from models_registry.selectors import list_for
 

@@ -13,7 +13,7 @@ from dialects.zhiqite.request import common
 from dialects.zhiqite.request.input_images import InputImages
 from dialects.zhiqite.request.json_body import Count, Link, Name, Prompt, Seed
 from gpu_runner.protocol import InputImage
-from gpu_runner.protocol.working_size import working_size
+from gpu_runner.protocol.images.working_size import working_size
 from jobs.images import outpaint_canvas
 from jobs.images.input_files import read_size
 

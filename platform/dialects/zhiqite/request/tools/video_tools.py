@@ -12,10 +12,10 @@ from dialects.zhiqite.authentication import DIALECT
 from dialects.zhiqite.request import common
 from dialects.zhiqite.request.input_images import InputImages
 from dialects.zhiqite.request.json_body import MAX_NAME, MAX_PROMPT, Link, Seed
+from gpu_runner.protocol.images.working_size import working_size
 from gpu_runner.protocol.request_parts.values import Side, Steps
 from gpu_runner.protocol.request_parts.video import MAX_FRAMES
-from gpu_runner.protocol.working_size import working_size
-from jobs.admission.workflow_routing import makes_videos
+from jobs.admission.workflows.routing import makes_videos
 
 from .base import TOOL, Tool
 

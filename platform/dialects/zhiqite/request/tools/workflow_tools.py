@@ -16,7 +16,7 @@ from dialects.zhiqite.request.fields_v2 import OutputFormat
 from dialects.zhiqite.request.input_images import InputImages
 from dialects.zhiqite.request.json_body import MAX_NAME, MAX_PROMPT, Seed
 from gpu_runner.protocol.request_parts.values import Side, Steps
-from jobs.admission.workflow_routing import template_by_rule
+from jobs.admission.workflows.routing import template_by_rule
 from models_registry.models import WorkflowTemplate
 
 from .base import TOOL, Tool
