@@ -101,7 +101,7 @@ def _success(job: Job, endpoint: Endpoint, base_url: str) -> dict[str, Any]:
         "proxy_links": links,
         "nsfw_content_detected": any(output.nsfw for output in job.outputs.all()),
         "webhook_status": "",
-        "tip": " ".join(prompt_warnings(job)),
+        "tip": " ".join(filter(None, [job.received.get("tip", ""), *prompt_warnings(job)])),
         "meta": meta(job, endpoint),
     }
 
