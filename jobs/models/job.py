@@ -203,7 +203,7 @@ class Job(models.Model):
             models.Index(fields=["runner", "state"], name="job_slots"),
             models.Index(fields=["source", "external_id"], name="job_by_callers_id"),
             models.Index(fields=["source", "-created_at"], name="job_by_source"),
-            models.Index(fields=["-created_at"], name="job_newest"),
+            models.Index(fields=["-created_at", "-id"], name="job_newest_first"),
             # For the console's job list: filter column, then creation time.
             models.Index(fields=["state", "-created_at"], name="job_by_state"),
             models.Index(fields=["source", "state", "-created_at"], name="job_by_source_and_state"),

@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from access.models import BusinessSource
 from access.tenancy import visible_sources
 from console.models import HourlyFigures
+from console.tenants.hourly_figures import Unsummed, unsummed
 from console.tenants.roles import VIEW_COSTS, VIEW_IMAGES
 from jobs.models import Runner, State
 from jobs.scheduling.replaced_processes import replaced_since
@@ -28,7 +29,6 @@ from jobs.scheduling.replaced_processes import replaced_since
 from . import alerts, live_figures
 from .alerts import Alert
 from .first_steps import next_steps
-from .hourly_figures import Unsummed, unsummed
 from .live_figures import Sources
 
 HOURS = 24

@@ -12,7 +12,7 @@ def create_schedules(**_: Any) -> None:
     Schedule.objects.update_or_create(
         name=gettext_noop("figures of the dashboard"),
         defaults={
-            "func": "console.dashboard.hourly_figures.update_hourly_figures",
+            "func": "console.tenants.hourly_figures.update_hourly_figures",
             "schedule_type": Schedule.MINUTES,
             "minutes": 1,
         },

@@ -22,11 +22,11 @@ from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
 from access.models import AccessKey, BusinessSource
-from console.dashboard.hourly_figures import unsummed
 from console.models import HourlyFigures
 from console.tenants.roles import VIEW_COSTS
 from jobs.models import State
 
+from .hourly_figures import unsummed
 from .usage_charts import OPTIONS, PRIMARY, RED
 
 DAYS = 30

@@ -7,7 +7,7 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from access.models import AccessKey
-from console.dashboard.hourly_figures import update_hourly_figures
+from console.tenants.hourly_figures import update_hourly_figures
 from jobs.admission.admit import admit
 from jobs.execution import lifecycle
 from jobs.execution.sweep import sweep

@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from console.dashboard import live_figures
-from console.dashboard.hourly_figures import update_hourly_figures
 from console.models import HourlyFigures
+from console.tenants.hourly_figures import update_hourly_figures
 from jobs.admission.admit import admit
 from jobs.models import Job, Runner, State
 from jobs.scheduling.replaced_processes import BACKGROUND

@@ -10,7 +10,7 @@ from django.contrib.admin.utils import flatten_fieldsets
 from django.utils import timezone
 
 from access.models import BusinessSource
-from console.dashboard.hourly_figures import update_hourly_figures
+from console.tenants.hourly_figures import update_hourly_figures
 from console.tenants.overview import days_of
 from jobs.admission.admit import admit
 from jobs.models import Job, State
