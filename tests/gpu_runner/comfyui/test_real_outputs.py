@@ -1,6 +1,7 @@
 """Outputs, samplers and split model files of a real ComfyUI server, without its platform.
 
 ``COMFYUI_URL`` must name one that has a UNet of Stable Diffusion 1.x in ``diffusion_models``, its CLIP text encoder and its VAE.
+SaveImageWebsocket is a custom node: with ``--base-directory``, the server looks for it in that folder, not in its checkout.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from gpu_runner.protocol import Done, Failed, Video
 from gpu_runner.protocol.request_parts.video import Video as VideoSettings
 from gpu_runner.protocol.video.media_types import media_of
 from gpu_runner.protocol.workflows import server_check, slots
+from jobs.images.video import mp4, webm
 from tests.support.event_listener import Listener
 
 URL = os.environ.get("COMFYUI_URL", "")
@@ -105,6 +107,9 @@ SAVERS: dict[str, tuple[Graph, str]] = {
 }
 
 
+CONTAINERS = {"video/mp4": mp4, "video/webm": webm}
+
+
 @pytest.fixture(scope="module")
 def real() -> Iterator[ComfyBackend]:
     backend = ComfyBackend(URL, "a token")
@@ -151,6 +156,8 @@ def generate(real: ComfyBackend, run_request: Any) -> Listener:
 def test_steps_of_every_sampler_are_counted_and_its_image_is_delivered(
     real, make_request, graph, sampler, class_type
 ):
+    if class_type not in real.poller.inventory.nodes:
+        pytest.skip(f"the server has no {class_type}")
     nodes, targets = named(sampler)
     saving = {"9": {"class_type": class_type, "inputs": IMAGES}}
     workflow = slots.read("split", graph | nodes | saving, targets)
@@ -184,7 +191,11 @@ def test_videos_of_every_node_are_delivered_with_the_frames_and_the_type(real, m
     (sent,) = [event for event in generate(real, request).events if isinstance(event, Video)]
     data = base64.b64decode(sent.data)
     assert media_of(data) == (media_type, True)
-    assert b"CLIPTextEncode" not in data, "the graph of the operator is removed"
+    assert b"CLIPTextEncode" in data, "the server writes its graph into the file"
+    if container := CONTAINERS.get(media_type):
+        bare = container.without_metadata(data)
+        assert b"CLIPTextEncode" not in bare
+        assert media_of(bare) == (media_type, True)
 
 
 def test_a_file_that_the_server_cannot_load_fails_by_the_name_of_its_node(real, make_request, graph):
