@@ -39,6 +39,15 @@ class Family(models.TextChoices):
     UNKNOWN = "unknown", _("unknown")
 
 
+class Variant(models.TextChoices):
+    """Variants that have the tensors of another model of their family, so that the row of a checkpoint names them."""
+
+    KONTEXT = "kontext", "FLUX.1 Kontext"
+    EDIT = "edit", "Qwen-Image-Edit"
+    EDIT_PLUS = "edit_plus", "Qwen-Image-Edit-2509"
+    EDIT_2511 = "edit_2511", "Qwen-Image-Edit-2511"
+
+
 class Prediction(models.TextChoices):
     EPSILON = "epsilon", _("noise (epsilon)")
     VELOCITY = "v_prediction", _("velocity (v-prediction)")

@@ -168,6 +168,13 @@ def write_flux1(root: Path) -> tuple[ModelFile, Variant]:
     return written(root, "flux1-dev", tensors, **overrides), PLAIN
 
 
+def write_kontext(root: Path) -> tuple[ModelFile, Variant]:
+    """The transformer alone, which has the tensors of dev: the row of the registry names the variant."""
+    vae, encoders = flux_parts(root)
+    file = written(root, "kontext", original_layout("flux1", tiny("flux1").state_dict()))
+    return file.model_copy(update={"variant": "kontext"}), Variant(vae=vae, text_encoders=encoders)
+
+
 def flux_parts(root: Path) -> tuple[ModelFile, tuple[ModelFile, ModelFile]]:
     """VAE, CLIP-L and T5 as files of their own."""
     vae = from_diffusers(sd3_modules().vae.state_dict(), "", vae_pairs(VAE_CONFIG))
@@ -284,6 +291,7 @@ WRITERS: dict[str, Callable[[Path], tuple[ModelFile, Variant]]] = {
     "z_image": write_z_image,
     "flux1": write_flux1,
     "schnell": write_schnell,
+    "kontext": write_kontext,
     "chroma": write_chroma,
     "flux2": write_flux2,
     "qwen_image": write_qwen_image,

@@ -43,7 +43,7 @@ def load_flow_checkpoint(
     float16 becomes bfloat16: activations of these transformers exceed the range of float16.
     """
     name = model_file.path
-    variant = str(found.transformer.detail(found.conversion.shapes).get("variant", ""))
+    variant = model_file.variant or str(found.transformer.detail(found.conversion.shapes).get("variant", ""))
     family = family_of(found.transformer.family, variant)
     if not family.is_drawn:
         raise ModelUnavailable(f"{name} cannot be used: {family.label} is not drawn by this version")
@@ -56,7 +56,7 @@ def load_flow_checkpoint(
         raise ModelUnavailable(f"{name} cannot be used: {reason(error)}") from error
     parts = [transformer, vae, *encoders.values()]
     return LoadedCheckpoint(
-        key=model_file.sha256,
+        key=" ".join(filter(None, [model_file.sha256, model_file.variant])),
         family=family.name,
         unet=transformer,
         vae=cast("AutoencoderKL", vae),

@@ -16,7 +16,7 @@ from .velocities import VELOCITIES, Rows
 
 @torch.inference_mode()
 def denoise(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> list[Tensor]:
-    """Predict x0 for each input: x - t * velocity. All inputs must have the same latent shape, and references of one shape or none."""
+    """Predict x0 for each input: x - t * velocity. All inputs must have the same latent shape, and references of the same shapes."""
     rows = _rows(checkpoint, inputs)
     velocities = _velocities(checkpoint, rows).float().split([one.rows for one in inputs])
     guided = (_guided(checkpoint, one, rows) for one, rows in zip(inputs, velocities, strict=True))
@@ -36,13 +36,13 @@ def _rows(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> Rows:
     device = inputs[0].x.device
     per_row = [one for one in inputs for _ in range(one.rows)]
     values = [one.guidance.embedded for one in per_row]
-    references = [one.extra for one in per_row if one.extra is not None]
+    references = zip(*(one.references for one in per_row), strict=True)
     return Rows(
         x=torch.stack([one.x for one in per_row]).to(checkpoint.dtype),
         times=torch.tensor([one.sigma for one in per_row], device=device),
         texts=[text for one in inputs for text in one.guidance.conditionings],
         guidance=None if None in values else torch.tensor(values, device=device),
-        references=torch.stack(references).to(checkpoint.dtype) if references else None,
+        references=tuple(torch.stack(latents).to(checkpoint.dtype) for latents in references),
     )
 
 
@@ -65,7 +65,7 @@ def _velocities(checkpoint: LoadedCheckpoint, rows: Rows) -> Tensor:
             rows.times[places],
             [rows.texts[row] for row in places.tolist()],
             None if rows.guidance is None else rows.guidance[places],
-            None if rows.references is None else rows.references[places],
+            tuple(latents[places] for latents in rows.references),
         )
         result[places] = call(checkpoint.unet, part)
     return result

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from .family import Defaults, Family, Flow, Latents, Shift, TextPart
 from .flow_sampling import SAMPLERS
+from .references import KONTEXT_SIZES, References
 
 SIXTEEN_CHANNELS = Latents("flux", 16, patch=2, scaling_factor=0.3611, shift_factor=0.1159)
 TOKENS_TO_MU = ((256, 0.5), (4096, 1.15))
@@ -64,6 +65,13 @@ FLUX1_SCHNELL = replace(
     guidance="none",
     defaults=Defaults(steps=4, guidance=1.0, side=1024),
 )
+# Its pipeline takes one image. Several are placed side by side, as in ComfyUI.
+FLUX1_KONTEXT = replace(
+    FLUX1,
+    label="FLUX.1 Kontext",
+    references=References(most=4, sizes=KONTEXT_SIZES),
+    defaults=Defaults(steps=28, guidance=2.5, side=1024),
+)
 CHROMA = Family(
     name="chroma",
     parameters=8.9e9,
@@ -84,7 +92,8 @@ FLUX2 = Family(
     # Normalized by the statistics of the VAE's batch norm, after packing patches of 2 x 2 into channels.
     latents=Latents("flux2", 128, scale=16),
     flow=Flow("t", Shift(by_steps=((8.73809524e-05, 1.89833333), (0.00016927, 0.45666666)))),
-    features=frozenset({"lora", "references"}),
+    features=frozenset({"lora"}),
+    references=References(most=4, grows=False, multiple=16),
     samplers=SAMPLERS,
     schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=4, guidance=1.0, side=1024),

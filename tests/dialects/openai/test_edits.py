@@ -229,7 +229,7 @@ def _form(boundary: str, fields: dict[str, str], image: bytes) -> bytes:
     ("fields", "param", "message"),
     [
         ({"image": []}, "image", "Missing required parameter: 'image'"),
-        ({"image": [png(), png()]}, "image", "no model of this server takes reference images"),
+        ({"image": [png(), png()]}, "image", "takes no reference images, and no workflow template"),
         ({"image": b"<html>"}, "image", "not an image file"),
         ({"image": png()[:60]}, "image", "damaged or incomplete"),
         ({"image": b""}, "image", ""),

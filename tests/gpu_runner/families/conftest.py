@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from gpu_runner.engine.batching import CPU_LIMITS, choose
+from gpu_runner.imaging.scaled_image import ScaledImage
 from gpu_runner.models.request_models import Models
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks import batched_calls
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import DecodeLatent, Operation
 from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.families.registry import VARIANTS
 from gpu_runner.tasks.denoising_loop import StopFlag
 from gpu_runner.tasks.generation import Plan, generate_image
 from gpu_runner.tasks.init_image import Canvas
@@ -38,8 +41,25 @@ class Waiting:
     since: int = 0
 
 
-def _plan(checkpoint: LoadedCheckpoint, request: GenerationRequest, canvas: Canvas | None) -> Plan:
-    return replace(Plan.of(request, Models(checkpoint)), canvases=(canvas,) if canvas else ())
+def _plan(
+    checkpoint: LoadedCheckpoint,
+    request: GenerationRequest,
+    canvas: Canvas | None,
+    references: Sequence[Image],
+) -> Plan:
+    plan = Plan.of(request, Models(checkpoint))
+    seen = tuple(map(ScaledImage, references))
+    return replace(plan, canvases=(canvas,) if canvas else (), references=seen)
+
+
+@pytest.fixture
+def small_references(monkeypatch) -> None:
+    """Families that resize references to a megapixel resize them to 64 x 64 pixels, or 96 x 48."""
+    for name in [name for name, family in VARIANTS.items() if family.references]:
+        references = VARIANTS[name].references
+        assert references is not None
+        small = replace(references, area=64 * 64, sizes=((64, 64), (96, 48)) if references.sizes else ())
+        monkeypatch.setitem(VARIANTS, name, replace(VARIANTS[name], references=small))
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +67,17 @@ def draw_latents() -> Callable[..., list[Tensor]]:
     """Run requests side by side, as the engine does, and return their latents before they are decoded."""
 
     def draw(
-        checkpoint: LoadedCheckpoint, requests: Sequence[GenerationRequest], canvas: Canvas | None = None
+        checkpoint: LoadedCheckpoint,
+        requests: Sequence[GenerationRequest],
+        canvas: Canvas | None = None,
+        references: Sequence[Sequence[Image]] = (),
     ) -> list[Tensor]:
-        tasks = [generate_image(_plan(checkpoint, request, canvas), 0, StopFlag()) for request in requests]
+        """``references``: those of each request."""
+        seen = references or [()] * len(requests)
+        tasks = [
+            generate_image(_plan(checkpoint, request, canvas, own), 0, StopFlag())
+            for request, own in zip(requests, seen, strict=True)
+        ]
         waiting = [Waiting(task, next(task)) for task in tasks]
         latents: dict[int, Tensor] = {}
         with torch.inference_mode():
