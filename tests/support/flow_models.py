@@ -26,7 +26,7 @@ from transformers import (
     T5EncoderModel,
 )
 
-from demo import architecture
+from demo.architectures import demo_model as architecture
 from demo.flow_matching.original_layout import original_layout
 from gpu_runner.models.conversion.ldm_keys import VAE_PREFIX, from_diffusers, vae_pairs
 from gpu_runner.models.variant import PLAIN, Variant

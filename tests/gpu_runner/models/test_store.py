@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from demo.random_models import transformers_to_open_clip, write_family
+from demo.architectures.random_models import transformers_to_open_clip, write_family
 from gpu_runner.models.store import ModelStore
 from gpu_runner.models.variant import Variant
 from gpu_runner.protocol import ModelFile
