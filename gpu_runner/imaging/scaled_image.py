@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Size = tuple[int, int]  # width and height in pixels
+# Of the first size, and of the second, in which a text encoder takes what its pipeline has resized.
+FILTERS = (Image.Resampling.LANCZOS, Image.Resampling.BICUBIC)
 
 
 class ScaledImage:
@@ -20,19 +22,22 @@ class ScaledImage:
 
     def __init__(self, image: Image.Image) -> None:
         self.image = image
-        self._pixels: dict[Size, Tensor] = {}
-        self._digests: dict[Size, str] = {}
+        self._pixels: dict[tuple[Size, ...], Tensor] = {}
+        self._digests: dict[tuple[Size, ...], str] = {}
 
-    def pixels(self, size: Size) -> Tensor:
-        """Pixels of (3, height, width), from -1 to 1."""
-        if size not in self._pixels:
-            image = self.image if self.image.size == size else images.resize(self.image, *size, "stretch")
-            self._pixels[size] = images.to_tensor(image)
-        return self._pixels[size]
+    def pixels(self, *sizes: Size) -> Tensor:
+        """Pixels of (3, height, width), from -1 to 1, resized to one size after another."""
+        if sizes not in self._pixels:
+            image = self.image
+            for number, size in enumerate(sizes):
+                if image.size != size:
+                    image = image.resize(size, FILTERS[number])
+            self._pixels[sizes] = images.to_tensor(image)
+        return self._pixels[sizes]
 
-    def digest(self, size: Size) -> str:
+    def digest(self, *sizes: Size) -> str:
         """Hash of the pixels."""
-        if size not in self._digests:
-            data = self.pixels(size).contiguous().numpy().tobytes()
-            self._digests[size] = hashlib.sha256(f"{size}".encode() + data).hexdigest()
-        return self._digests[size]
+        if sizes not in self._digests:
+            data = self.pixels(*sizes).contiguous().numpy().tobytes()
+            self._digests[sizes] = hashlib.sha256(f"{sizes}".encode() + data).hexdigest()
+        return self._digests[sizes]

@@ -44,8 +44,8 @@ class ReferenceImages:
         references = self.model.facts.references
         if references is None or not references.vision_area:
             return ()
-        sized = ((image, references.vision_size(*image.image.size)) for image in self.images)
-        return tuple(PromptImage(image.digest(size), image.pixels(size)) for image, size in sized)
+        sized = ((image, references.vision_sizes(*image.image.size)) for image in self.images)
+        return tuple(PromptImage(image.digest(*sizes), image.pixels(*sizes)) for image, sizes in sized)
 
     def latents(
         self, canvas: Canvas | None, latent: Tensor | None

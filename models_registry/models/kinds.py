@@ -96,6 +96,7 @@ ENCODER, ENCODERS = (
     "atelier.encoder",
     "atelier.encoders",
 )  # the same: kind of a text encoder; those in a checkpoint
+VISION = "atelier.vision"  # the same: set for a text encoder that reads images
 WIDTH = "atelier.width"  # the same: width of the vectors of an embedding or text encoder
 CONTEXT_WIDTH = (
     "atelier.context_width"  # the same: width of the text encoder's states that a checkpoint reads

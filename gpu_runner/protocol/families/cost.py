@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .family import Family
+from .references import VISION_TOKEN
 
 MEGAPIXEL = 1_000_000
 # Stable Diffusion 1.5: 339 billion multiplications and additions for a latent of 64 x 64, two operations each.
-VISION_TOKEN = 28  # side in pixels of what one token of Qwen2.5-VL sees
 STABLE_DIFFUSION_OPERATIONS = 2 * 339e9 / (512 * 512 / MEGAPIXEL)
 
 

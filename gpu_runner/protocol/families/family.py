@@ -108,7 +108,8 @@ class TextPart:
     tokens: int
     padded: bool = True
     optional: bool = False  # the denoiser was trained to work without it
-    vision: bool = False  # it reads the reference images, too
+    # It reads the reference images, too, with the prompt as an instruction; "numbered" ones as Picture 1, Picture 2.
+    edits: Literal["", "plain", "numbered"] = ""
     penultimate: bool = False
     layers: tuple[
         int, ...

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gpu_runner.protocol.generation_request import GenerationRequest
 
 MEGAPIXEL = 1024 * 1024
+VISION_TOKEN = 28  # side in pixels of what one token of Qwen2.5-VL sees
 WIDEST = 8.0  # aspect ratio; longer images are squeezed to it
 # Sizes that FLUX.1 Kontext was trained on: PREFERRED_KONTEXT_RESOLUTIONS of its pipeline in diffusers.
 KONTEXT_SIZES = (
@@ -26,7 +27,8 @@ class References:
 
     ``sizes``: those that a reference is resized to, of which the one with the nearest aspect ratio counts. Without them,
     it keeps its aspect ratio: with an area of ``area``, or of the output where that is smaller and ``grows`` is False.
-    ``vision_area``: area in which the text encoder reads the images; 0: it does not.
+    ``vision_area``: area in which the text encoder reads the images; 0: it does not. ``clean``: their tokens are modulated
+    as those of an image at t = 0.
     """
 
     most: int
@@ -35,6 +37,7 @@ class References:
     multiple: int = 32  # of sides in pixels
     sizes: tuple[tuple[int, int], ...] = ()
     vision_area: int = 0
+    clean: bool = False
 
     def size(self, width: int, height: int, output_pixels: int) -> tuple[int, int]:
         """Width and height in pixels in which an image of this size is encoded by the VAE."""
@@ -46,9 +49,11 @@ class References:
         """Nominal area of a reference in pixels, by which it is priced."""
         return self.area if self.grows else min(self.area, output_pixels)
 
-    def vision_size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height in pixels in which the text encoder gets an image."""
-        return scaled(width, height, self.vision_area, 32)
+    def vision_sizes(self, width: int, height: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Width and height in pixels in which the text encoder gets an image, and those to which it resizes it."""
+        sides = scaled(width, height, self.vision_area, 32)
+        wide, high = (max(VISION_TOKEN * 2, round(side / VISION_TOKEN) * VISION_TOKEN) for side in sides)
+        return sides, (wide, high)
 
 
 def scaled(width: int, height: int, area: int, multiple: int) -> tuple[int, int]:

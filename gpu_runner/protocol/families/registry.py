@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from .family import Family
 from .stable_diffusion import SD2, SD15, SDXL
-from .transformers import CHROMA, FLUX1, FLUX1_KONTEXT, FLUX1_SCHNELL, FLUX2, QWEN_IMAGE, SD3, Z_IMAGE
+from .transformers import (
+    CHROMA,
+    FLUX1,
+    FLUX1_KONTEXT,
+    FLUX1_SCHNELL,
+    FLUX2,
+    QWEN_IMAGE,
+    QWEN_IMAGE_EDIT,
+    QWEN_IMAGE_EDIT_2511,
+    QWEN_IMAGE_EDIT_PLUS,
+    SD3,
+    Z_IMAGE,
+)
 
 FAMILIES: dict[str, Family] = {
     family.name: family for family in (SD15, SD2, SDXL, SD3, Z_IMAGE, FLUX1, CHROMA, FLUX2, QWEN_IMAGE)
@@ -16,6 +28,9 @@ DRAWN = tuple(name for name, family in FAMILIES.items() if family.is_drawn)
 VARIANTS: dict[tuple[str, str], Family] = {
     ("flux1", "schnell"): FLUX1_SCHNELL,
     ("flux1", "kontext"): FLUX1_KONTEXT,
+    ("qwen_image", "edit"): QWEN_IMAGE_EDIT,
+    ("qwen_image", "edit_plus"): QWEN_IMAGE_EDIT_PLUS,
+    ("qwen_image", "edit_2511"): QWEN_IMAGE_EDIT_2511,
 }
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from .family import Defaults, Family, Flow, Latents, Shift, TextPart
 from .flow_sampling import SAMPLERS
-from .references import KONTEXT_SIZES, References
+from .references import KONTEXT_SIZES, MEGAPIXEL, References
 
 SIXTEEN_CHANNELS = Latents("flux", 16, patch=2, scaling_factor=0.3611, shift_factor=0.1159)
 TOKENS_TO_MU = ((256, 0.5), (4096, 1.15))
@@ -110,4 +110,21 @@ QWEN_IMAGE = Family(
     samplers=SAMPLERS,
     schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=20, guidance=4.0, side=1024),
+)
+QWEN_IMAGE_EDIT = replace(
+    QWEN_IMAGE,
+    label="Qwen-Image-Edit",
+    text=(TextPart("qwen2_5_vl_7b", 1024, padded=False, edits="plain"),),
+    references=References(most=1, vision_area=MEGAPIXEL),
+)
+QWEN_IMAGE_EDIT_PLUS = replace(
+    QWEN_IMAGE,
+    label="Qwen-Image-Edit-2509",
+    text=(TextPart("qwen2_5_vl_7b", 1024, padded=False, edits="numbered"),),
+    references=References(most=3, vision_area=384 * 384),
+)
+QWEN_IMAGE_EDIT_2511 = replace(
+    QWEN_IMAGE_EDIT_PLUS,
+    label="Qwen-Image-Edit-2511",
+    references=References(most=3, vision_area=384 * 384, clean=True),
 )

@@ -58,7 +58,10 @@ def small_references(monkeypatch) -> None:
     for name in [name for name, family in VARIANTS.items() if family.references]:
         references = VARIANTS[name].references
         assert references is not None
-        small = replace(references, area=64 * 64, sizes=((64, 64), (96, 48)) if references.sizes else ())
+        sizes = ((64, 64), (96, 48)) if references.sizes else ()
+        small = replace(
+            references, area=64 * 64, sizes=sizes, vision_area=references.vision_area and 112 * 112
+        )
         monkeypatch.setitem(VARIANTS, name, replace(VARIANTS[name], references=small))
 
 

@@ -33,7 +33,7 @@ STRANGERS = (
 
 
 # schnell is FLUX.1 with a shorter window; editing models are in test_references.py.
-LIKE_OTHERS = ("schnell", "kontext")
+LIKE_OTHERS = ("schnell", "kontext", "edit", "edit_plus", "edit_2511")
 
 
 @pytest.mark.parametrize("family", [name for name in WRITERS if name not in LIKE_OTHERS])

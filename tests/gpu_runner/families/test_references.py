@@ -1,14 +1,24 @@
 """Reference images: what editing models read beside the latent, as diffusers' pipelines do, and in a batch as alone."""
 
+import re
 from collections.abc import Sequence
 from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline, FluxKontextPipeline
+from diffusers import (
+    FlowMatchEulerDiscreteScheduler,
+    Flux2KleinPipeline,
+    FluxKontextPipeline,
+    QwenImageEditPipeline,
+    QwenImageEditPlusPipeline,
+    QwenImageTransformer2DModel,
+)
 from diffusers.pipelines.flux2.image_processor import Flux2ImageProcessor
+from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit, pipeline_qwenimage_edit_plus
 from PIL import Image
+from transformers import Qwen2VLImageProcessorPil
 
 from gpu_runner.networks import batched_calls
 from gpu_runner.networks.conditioning import TextEncodingOptions
@@ -18,9 +28,10 @@ from gpu_runner.networks.operations import Denoise
 from gpu_runner.networks.text.text_encoder import encode
 from gpu_runner.protocol.families.references import KONTEXT_SIZES
 from gpu_runner.protocol.families.transformers import FLUX1_KONTEXT, FLUX2
+from gpu_runner.protocol.prompt.qwen_tokenizer import END, IMAGE, IMAGE_END, IMAGE_START, START, tokens_of
 from gpu_runner.samplers.noise import NoiseStream
-from tests.support.flow_models import flux2_vae, sd3_modules
-from tests.support.transformer_files import tiny
+from tests.support.flow_models import flux2_vae, qwen2_5_vl, qwen_vae, sd3_modules
+from tests.support.transformer_files import TINY, tiny
 
 TOLERANCE = 1e-4
 pytestmark = pytest.mark.slow
@@ -99,6 +110,105 @@ def test_flux2_draws_what_its_pipeline_draws_with_two_references(checkpoints, dr
     assert (denormalized(checkpoint, drawn[None])[0] - expected).abs().max() < TOLERANCE
 
 
+INSTRUCTION = (
+    "<|im_start|>system\nDescribe the key features of the input image (color, shape, size, texture, objects, background),"
+    " then explain how the user's text instruction should alter or modify the image. Generate a new image that meets the"
+    " user's requirements while maintaining consistency with the original input where appropriate.<|im_end|>\n"
+    "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+)
+SHOWN = "<|vision_start|><|image_pad|><|vision_end|>"
+
+
+def instructed_states(prompt: str, images: list[Image.Image], *, numbered: bool) -> torch.Tensor:
+    """As the pipelines of Qwen-Image-Edit encode, with the image processor and the positions of transformers."""
+    seen = Qwen2VLImageProcessorPil(size={"shortest_edge": 56 * 56, "longest_edge": 12845056})(
+        images=images, return_tensors="pt"
+    )
+    counts = [int(grid.prod()) // 4 for grid in seen["image_grid_thw"]]
+    shown = [
+        (f"Picture {number}: " if numbered else "") + SHOWN.replace("<|image_pad|>", "<|image_pad|>" * count)
+        for number, count in enumerate(counts, 1)
+    ]
+    special = {"<|im_start|>": START, "<|im_end|>": END, "<|image_pad|>": IMAGE}
+    special |= {"<|vision_start|>": IMAGE_START, "<|vision_end|>": IMAGE_END}
+    tokens = []
+    for piece in re.split(r"(<\|[a-z_]+\|>)", INSTRUCTION.format("".join(shown) + prompt)):
+        tokens += [special[piece]] if piece in special else tokens_of(piece)
+    ids = torch.tensor([tokens])
+    states = qwen2_5_vl()(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        pixel_values=seen["pixel_values"],
+        image_grid_thw=seen["image_grid_thw"],
+        mm_token_type_ids=(ids == IMAGE).int(),
+        output_hidden_states=True,
+    ).hidden_states[-1]
+    return states[:, 64:]
+
+
+@pytest.mark.parametrize("variant", ["edit", "edit_plus", "edit_2511"])
+def test_qwen_image_edit_draws_what_its_pipeline_draws(
+    checkpoints, draw_latents, request_of, small_references, monkeypatch, variant
+):
+    """The text encoder sees the images, too; guidance keeps the norm of each token."""
+    images = [picture(1)] if variant == "edit" else [picture(1, 128, 32), picture(2)]
+    module = pipeline_qwenimage_edit if variant == "edit" else pipeline_qwenimage_edit_plus
+    monkeypatch.setattr(pipeline_qwenimage_edit_plus, "VAE_IMAGE_SIZE", 64 * 64)
+    monkeypatch.setattr(pipeline_qwenimage_edit_plus, "CONDITION_IMAGE_SIZE", 112 * 112)
+    original = module.calculate_dimensions
+    resized = 64 * 64 if variant == "edit" else None
+    monkeypatch.setattr(
+        module,
+        "calculate_dimensions",
+        lambda area, ratio: (*original(resized or area, ratio), None)[: 3 if resized else 2],
+    )
+    transformer = tiny("qwen_image")
+    if variant == "edit_2511":
+        transformer = QwenImageTransformer2DModel(**TINY["qwen_image"], zero_cond_t=True)
+        transformer.load_state_dict(tiny("qwen_image").state_dict())
+    pipeline_class = QwenImageEditPipeline if variant == "edit" else QwenImageEditPlusPipeline
+    pipeline = pipeline_class(
+        transformer=transformer.eval(),
+        scheduler=FlowMatchEulerDiscreteScheduler(
+            use_dynamic_shifting=True, max_image_seq_len=8192, max_shift=0.9, shift_terminal=0.02
+        ),
+        vae=qwen_vae(),
+        **dict.fromkeys(("text_encoder", "tokenizer", "processor")),
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    prompts = {"": "make it blue", "negative_": "dull, and very much too long"}
+    condition = [pipeline.image_processor.resize(image, *conditioned(image)) for image in images]
+    states = {
+        name: instructed_states(prompt, condition, numbered=variant != "edit")
+        for name, prompt in prompts.items()
+    }
+    result = pipeline(
+        image=images if variant != "edit" else images[0],
+        **{f"{name}prompt_embeds": one for name, one in states.items()},
+        **{f"{name}prompt_embeds_mask": torch.ones(one.shape[:2]).long() for name, one in states.items()},
+        true_cfg_scale=4.0,
+        latents=packed(noise()),
+        num_inference_steps=8,
+        width=64,
+        height=64,
+        output_type="latent",
+    )
+    expected = unpacked(result.images, 8, 8)[0]
+    request = request_of(
+        prompt="make it blue", negative_prompt=prompts["negative_"], guidance_scale=4.0, seed=3
+    )
+    drawn = draw_latents(checkpoints[variant], [request], references=[images])[0]
+    assert (drawn - expected).abs().max() < TOLERANCE
+    other = draw_latents(checkpoints[variant], [request], references=[[picture(5), *images[1:]]])[0]
+    assert (drawn - other).abs().max() > 0.01
+
+
+def conditioned(image: Image.Image) -> tuple[int, int]:
+    """Height and width in which the pipeline of the Plus models shows an image to the text encoder."""
+    width, height = pipeline_qwenimage_edit_plus.calculate_dimensions(112 * 112, image.width / image.height)
+    return height, width
+
+
 STRANGERS: Sequence[tuple[dict, tuple[Image.Image, ...]]] = (
     ({"prompt": "make it red"}, (picture(1),)),
     ({"prompt": "make it blue and quite a bit larger", "guidance_scale": 3.0}, (picture(2),)),
@@ -111,7 +221,7 @@ STRANGERS: Sequence[tuple[dict, tuple[Image.Image, ...]]] = (
 )
 
 
-@pytest.mark.parametrize("family", ["kontext", "flux2"])
+@pytest.mark.parametrize("family", ["kontext", "flux2", "edit_2511"])
 def test_an_edited_image_does_not_depend_on_its_batch(
     checkpoints, draw_latents, request_of, small_references, family
 ):
