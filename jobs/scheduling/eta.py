@@ -88,5 +88,5 @@ def _guess(job: Job, best: Explanation, runners: int) -> JobEta:
     starts = 0.0
     if best.reason != Reason.NEXT:
         starts = (best.ahead_s + under_way / max(1, len(running))) / runners
-    ends = starts + under_way / runners + float(job.cost_estimate) * rate
+    ends = starts + under_way / runners + float(job.cost_estimate) * rate * (1 - progress_of(job))
     return JobEta(best.reason, best.ahead, starts, ends)

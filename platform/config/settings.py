@@ -231,8 +231,8 @@ JOB_LEASE_S = env.float(
 JOB_HAND_OVER_S = env.float("JOB_HAND_OVER_S", default=10.0)
 JOB_TIMEOUT_S = env.int("JOB_TIMEOUT_S", default=1800)  # maximum run time of a job
 TRAINING_TIMEOUT_S = env.int("TRAINING_TIMEOUT_S", default=24 * 3600)  # the same of a training
-# When trainings may start, in local time, such as 22:00-06:00 (unset: always), and how long no image must have been drawn
-# before (unset: trainings do not look at the runners). Running trainings go on.
+# When trainings run, in local time, such as 22:00-06:00 (unset: always); at the end they pause. How long no image must have
+# been drawn before one starts (unset: trainings do not look at the runners); running ones go on.
 TRAINING_HOURS: tuple[time, time] | None = env.hours("TRAINING_HOURS", default=None)
 TRAINING_IDLE_S: float | None = env.float("TRAINING_IDLE_S", default=None)
 JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous request waits for its job

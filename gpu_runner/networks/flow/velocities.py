@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,6 +25,11 @@ class Rows:
     guidance: Tensor | None = None  # (rows,) float32: values for transformers that read them
     # Each (rows, channels, h, w): latents of images that the transformer sees beside x, of any sizes.
     references: tuple[Tensor, ...] = ()
+    channels: Tensor | None = (
+        None  # (rows, channels, h, w): what FLUX.1 Fill, Canny and Depth read with each token
+    )
+    prompts: Sequence[Conditioning] = ()  # the texts, with the prompt for a negative one; empty: the same
+    residuals: Mapping[str, Any] = field(default_factory=dict)  # of ControlNets: arguments of the call
 
     @property
     def images(self) -> tuple[Tensor, ...]:
@@ -51,6 +56,7 @@ def sd3(transformer: Any, rows: Rows) -> Tensor:
             rows.x
         ),
         timestep=rows.times * 1000,
+        **rows.residuals,
         return_dict=False,
     )[0]
 
@@ -64,6 +70,7 @@ def z_image(transformer: Any, rows: Rows) -> Tensor:
         list(rows.x[:, :, None].unbind()),
         1 - rows.times,
         [text.context.to(rows.x) for text in rows.texts],
+        **rows.residuals,
         return_dict=False,
     )[0]
     return -torch.stack([output[:, 0] for output in outputs])
@@ -72,8 +79,11 @@ def z_image(transformer: Any, rows: Rows) -> Tensor:
 def flux1(transformer: Any, rows: Rows) -> Tensor:
     """FluxTransformer2DModel of diffusers: 2 x 2 latent pixels make a token, and text tokens have no position."""
     context = torch.stack([text.context for text in rows.texts]).to(rows.x)
+    tokens = rows.tokens
+    if rows.channels is not None:
+        tokens = torch.cat([tokens, packed(rows.channels)], dim=2)
     output = transformer(
-        hidden_states=rows.tokens,
+        hidden_states=tokens,
         timestep=rows.times,
         guidance=rows.guidance,
         pooled_projections=torch.stack([text.pooled for text in rows.texts if text.pooled is not None]).to(
@@ -82,6 +92,7 @@ def flux1(transformer: Any, rows: Rows) -> Tensor:
         encoder_hidden_states=context,
         txt_ids=context.new_zeros(context.shape[1], 3),
         img_ids=positions_side_by_side(rows.images),
+        **rows.residuals,
         return_dict=False,
     )[0]
     return rows.unpacked(output)
@@ -111,6 +122,7 @@ def qwen_image(transformer: Any, rows: Rows) -> Tensor:
         encoder_hidden_states=context,
         encoder_hidden_states_mask=mask,
         img_shapes=[sizes] * len(rows.x),
+        **rows.residuals,
         return_dict=False,
     )[0]
     return rows.unpacked(output)

@@ -15,11 +15,19 @@ from .family import Family, Feature
 
 @dataclass(frozen=True)
 class Limit:
-    """A field that the family does not take as it is. ``allowed`` names what it takes; empty: nothing at all."""
+    """A field that the family does not take as it is. ``allowed`` names what it takes; empty: nothing at all.
+
+    ``what`` is the part of the field that is not taken, where it is not the whole field.
+    """
 
     field: str
     got: str = ""
     allowed: tuple[str, ...] = ()
+    what: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.what or self.field
 
 
 def limits(family: Family, request: GenerationRequest) -> Iterator[Limit]:
@@ -54,6 +62,9 @@ def _features(family: Family, request: GenerationRequest) -> Iterator[Limit]:
         ("tiling", "tiling", request.tiling),
     ]
     yield from (Limit(field) for feature, field, is_used in used if is_used and not family.allows(feature))
+    # They act in the attention layers of a UNet.
+    references = {unit.module for unit in controls if unit.module.startswith("reference")}
+    yield from (Limit("controls", what=module) for module in sorted(references))
     # Noise that is added to x at a level of diffusion models has no meaning at a flow time.
     bend = request.schedule_bend
     if request.s_churn:

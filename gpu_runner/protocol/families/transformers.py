@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .family import Defaults, Family, Flow, Latents, Shift, TextPart
+from .family import Defaults, Family, Feature, Flow, Latents, Shift, TextPart
 from .flow_sampling import SAMPLERS
 from .references import KONTEXT_SIZES, MEGAPIXEL, References
 
 SIXTEEN_CHANNELS = Latents("flux", 16, patch=2, scaling_factor=0.3611, shift_factor=0.1159)
 TOKENS_TO_MU = ((256, 0.5), (4096, 1.15))
+EDITING: frozenset[Feature] = frozenset(
+    {"lora"}
+)  # the residuals of a ControlNet have no tokens of references
 UNIFORM_FIRST = ("SGM Uniform", "Simple", "Normal", "Beta", "Karras")
 
 SD3 = Family(
@@ -27,7 +30,7 @@ SD3 = Family(
     ),
     latents=Latents("sd3", 16, patch=2, scaling_factor=1.5305, shift_factor=0.0609),
     flow=Flow("1000t", Shift(3.0)),
-    features=frozenset({"emphasis", "lora"}),
+    features=frozenset({"controlnet", "emphasis", "lora"}),
     samplers=SAMPLERS,
     schedulers=("Normal", "Simple", "SGM Uniform", "Beta", "Karras"),
     defaults=Defaults(steps=28, guidance=4.5, side=1024),
@@ -39,7 +42,7 @@ Z_IMAGE = Family(
     text=(TextPart("qwen3_4b", 512, padded=False),),
     latents=SIXTEEN_CHANNELS,
     flow=Flow("1-t", Shift(3.0)),
-    features=frozenset({"lora"}),
+    features=frozenset({"controlnet", "lora"}),
     samplers=SAMPLERS,
     schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=8, guidance=1.0, side=1024),
@@ -52,7 +55,7 @@ FLUX1 = Family(
     latents=SIXTEEN_CHANNELS,
     flow=Flow("t", Shift(line=TOKENS_TO_MU)),
     guidance="embedded",
-    features=frozenset({"emphasis", "lora"}),
+    features=frozenset({"controlnet", "emphasis", "lora"}),
     samplers=SAMPLERS,
     schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=20, guidance=3.5, side=1024),
@@ -69,6 +72,7 @@ FLUX1_SCHNELL = replace(
 FLUX1_KONTEXT = replace(
     FLUX1,
     label="FLUX.1 Kontext",
+    features=EDITING | {"emphasis"},
     references=References(most=4, sizes=KONTEXT_SIZES),
     defaults=Defaults(steps=28, guidance=2.5, side=1024),
 )
@@ -106,7 +110,7 @@ QWEN_IMAGE = Family(
     latents=Latents("qwen_image", 16, patch=2),  # normalized by a mean and a deviation per channel
     flow=Flow("t", Shift(line=((256, 0.5), (8192, 0.9)), terminal=0.02)),
     keeps_norm=True,
-    features=frozenset({"lora"}),
+    features=frozenset({"controlnet", "lora"}),
     samplers=SAMPLERS,
     schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=20, guidance=4.0, side=1024),
@@ -114,12 +118,14 @@ QWEN_IMAGE = Family(
 QWEN_IMAGE_EDIT = replace(
     QWEN_IMAGE,
     label="Qwen-Image-Edit",
+    features=EDITING,
     text=(TextPart("qwen2_5_vl_7b", 1024, padded=False, edits="plain"),),
     references=References(most=1, vision_area=MEGAPIXEL),
 )
 QWEN_IMAGE_EDIT_PLUS = replace(
     QWEN_IMAGE,
     label="Qwen-Image-Edit-2509",
+    features=EDITING,
     text=(TextPart("qwen2_5_vl_7b", 1024, padded=False, edits="numbered"),),
     references=References(most=3, vision_area=384 * 384),
 )

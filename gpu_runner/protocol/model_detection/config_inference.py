@@ -20,7 +20,15 @@ VAE = "first_stage_model."
 CLIP = "cond_stage_model.transformer."
 OPEN_CLIP = "cond_stage_model.model."
 OVERRIDABLE = {
-    "controlnet": {"attention_head_dim", "norm_num_groups", "global_pool_conditions"},
+    "controlnet": {
+        "attention_head_dim",
+        "num_attention_heads",
+        "norm_num_groups",
+        "global_pool_conditions",
+        "control_layers_places",
+        "control_refiner_layers_places",
+        "sample_size",
+    },
     "unet": {"attention_head_dim", "norm_num_groups", "sample_size", "addition_time_embed_dim"},
     "vae": {"norm_num_groups", "sample_size", "scaling_factor"},
     "transformer": {

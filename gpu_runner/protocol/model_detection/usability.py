@@ -27,7 +27,12 @@ from .config_inference import (
 from .controlnet_config import infer_controlnet, is_ldm
 from .ldm_modules import Pair, controlnet_pairs, unet_pairs, vae_pairs
 from .network_shapes import clip_weights, controlnet_weights, unet_weights, vae_weights
-from .parts.problems import encoder_names, text_encoder_problem, transformer_problem
+from .parts.problems import (
+    encoder_names,
+    text_encoder_problem,
+    transformer_controlnet_problem,
+    transformer_problem,
+)
 from .parts.unsupported import CONTROL_KINDS, MAX_NAME, OTHER_KINDS, QUANTIZED
 from .parts.vaes import QWEN_IMAGE, three_dimensional_problem, with_outer_convolutions
 from .safetensors_header import Shape
@@ -149,7 +154,7 @@ def _controlnet(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
     if other := _name_of(CONTROL_KINDS, shapes):
         return f"it is {other}, which is not supported"
     if found.detail["layout"] == "transformer":
-        return f"it is a ControlNet for {FAMILIES[found.family].label}, which is not drawn here yet"
+        return transformer_controlnet_problem(shapes)
     config = infer_controlnet(shapes, found.family, metadata)
     inner = name_shapes_below(shapes, CONTROL) or shapes
     if config["in_channels"] != IMAGE_LATENTS or config["conditioning_channels"] != HINT_CHANNELS:

@@ -132,7 +132,7 @@ def _check_family(models: Models, request: GenerationRequest) -> None:
     family = models.checkpoint.facts
     if limit := next(limits(family, request), None):
         allowed = f": {', '.join(limit.allowed)}" if limit.allowed else ""
-        raise InvalidRequest(f"{family.label} does not support {limit.field} {limit.got}".rstrip() + allowed)
+        raise InvalidRequest(f"{family.label} does not support {limit.name} {limit.got}".rstrip() + allowed)
     if surplus := next(too_many(family.references, request), None):
         raise InvalidRequest(
             f"{family.label} takes at most {surplus.most} reference images (got {surplus.count})"

@@ -11,6 +11,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from gpu_runner.controlnet.units import PreparedControls, PreparedUnit
 from gpu_runner.engine.batching import CPU_LIMITS, choose
 from gpu_runner.imaging.scaled_image import ScaledImage
 from gpu_runner.models.request_models import Models
@@ -45,11 +46,14 @@ def _plan(
     checkpoint: LoadedCheckpoint,
     request: GenerationRequest,
     canvas: Canvas | None,
+    units: Sequence[PreparedUnit],
     references: Sequence[Image],
 ) -> Plan:
-    plan = Plan.of(request, Models(checkpoint))
     seen = tuple(map(ScaledImage, references))
-    return replace(plan, canvases=(canvas,) if canvas else (), references=seen)
+    plan = replace(
+        Plan.of(request, Models(checkpoint)), canvases=(canvas,) if canvas else (), references=seen
+    )
+    return plan.controlled_by(PreparedControls((tuple(units),)))
 
 
 @pytest.fixture
@@ -73,14 +77,17 @@ def draw_latents() -> Callable[..., list[Tensor]]:
         checkpoint: LoadedCheckpoint,
         requests: Sequence[GenerationRequest],
         canvas: Canvas | None = None,
+        units: Sequence[PreparedUnit] | Sequence[Sequence[PreparedUnit]] = (),
         references: Sequence[Sequence[Image]] = (),
     ) -> list[Tensor]:
-        """``references``: those of each request."""
+        """``units``: those of all requests, or of each. ``references``: those of each request."""
+        own = [units] * len(requests) if all(isinstance(unit, PreparedUnit) for unit in units) else units
         seen = references or [()] * len(requests)
-        tasks = [
-            generate_image(_plan(checkpoint, request, canvas, own), 0, StopFlag())
-            for request, own in zip(requests, seen, strict=True)
+        plans = [
+            _plan(checkpoint, request, canvas, some, images)
+            for request, some, images in zip(requests, own, seen, strict=True)
         ]
+        tasks = [generate_image(plan, 0, StopFlag()) for plan in plans]
         waiting = [Waiting(task, next(task)) for task in tasks]
         latents: dict[int, Tensor] = {}
         with torch.inference_mode():
