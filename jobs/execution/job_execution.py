@@ -251,11 +251,11 @@ class JobExecution:
         return ended.exists()
 
     def _copy_to_target(self) -> None:
-        """Copy the images to the storage target. Before the job succeeds, because clients then read them."""
+        """Copy the images and the extra images to the storage target. Before the job succeeds, because clients then read them."""
         if self.job.storage_target is None:
             return
         for output in self.outputs:
-            if output.kind == OutputKind.IMAGE:
+            if output.kind in (OutputKind.IMAGE, OutputKind.EXTRA):
                 lifecycle.renew(self.lease)
                 copy.copy(self.job.storage_target, output)
 

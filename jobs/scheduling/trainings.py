@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -36,10 +35,10 @@ def served(now: datetime) -> tuple[dict[int, float], float]:
     begun = trainings.filter(state__in=ACTIVE, device_seconds__gt=0)
     rows = list(ended.values_list("source").annotate(Sum("device_seconds"), Sum("cost")))
     cost = sum(float(cost) for _source, _seconds, cost in rows)
-    seconds = Counter({source: float(seconds) for source, seconds, _cost in rows})
-    rate = seconds.total() / cost if cost else FIRST_GUESS_S_PER_COST
+    seconds = {source: float(seconds) for source, seconds, _cost in rows}
+    rate = sum(seconds.values()) / cost if cost else FIRST_GUESS_S_PER_COST
     for source, spent in begun.values_list("source", "device_seconds"):
-        seconds[source] += spent
+        seconds[source] = seconds.get(source, 0.0) + spent
     return seconds, rate
 
 

@@ -188,6 +188,7 @@ UNFOLD = {
 # Django's default of 2.5 MB is too small for one base64 image.
 # Of a form with the images of a training, and of an archive with them that is fetched.
 TRAINING_UPLOAD_MAX_BYTES = env.int("TRAINING_UPLOAD_MAX_BYTES", default=256 * 1024 * 1024)
+DATA_UPLOAD_MAX_NUMBER_FILES = 500  # a data set has at most 200 images with a caption each
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=40 * 1024 * 1024)
 
 REST_FRAMEWORK = {

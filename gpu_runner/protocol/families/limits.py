@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gpu_runner.protocol.generation_request import GenerationRequest
+from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.details import DetailPass
 from gpu_runner.protocol.request_parts.passes import Hires
 from gpu_runner.protocol.request_parts.sampling import SigmaOverrides
@@ -82,6 +83,13 @@ def left_out(family: Family, request: GenerationRequest) -> tuple[str, ...]:
         fields.append("embeddings")
     if family.guidance != "classifier_free" and request.negative_prompt.strip():
         fields.append("negative_prompt")
+    if family.allows("control_image") and any(map(_acts_at_times, request.controls)):
+        fields.append("controls (weight, guidance_start, guidance_end)")
     if request.sgm_noise_multiplier:
         fields.append("sgm_noise_multiplier")
     return tuple(fields)
+
+
+def _acts_at_times(unit: ControlUnit) -> bool:
+    """Whether a unit without a ControlNet has a weight or a part of the steps, which the transformer's own image has not."""
+    return not unit.model and (unit.weight, unit.guidance_start, unit.guidance_end) != (1, 0, 1)

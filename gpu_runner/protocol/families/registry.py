@@ -7,6 +7,8 @@ from .stable_diffusion import SD2, SD15, SDXL
 from .transformers import (
     CHROMA,
     FLUX1,
+    FLUX1_CONTROL,
+    FLUX1_FILL,
     FLUX1_KONTEXT,
     FLUX1_SCHNELL,
     FLUX2,
@@ -31,6 +33,8 @@ VARIANTS: dict[tuple[str, str], Family] = {
     ("qwen_image", "edit"): QWEN_IMAGE_EDIT,
     ("qwen_image", "edit_plus"): QWEN_IMAGE_EDIT_PLUS,
     ("qwen_image", "edit_2511"): QWEN_IMAGE_EDIT_2511,
+    ("flux1", "fill"): FLUX1_FILL,
+    ("flux1", "control"): FLUX1_CONTROL,
 }
 
 

@@ -76,6 +76,19 @@ FLUX1_KONTEXT = replace(
     references=References(most=4, sizes=KONTEXT_SIZES),
     defaults=Defaults(steps=28, guidance=2.5, side=1024),
 )
+# Defaults are those of their pipelines. Edges want a guidance of about 30 and depth one of 10; the tensors do not tell which.
+FLUX1_FILL = replace(
+    FLUX1,
+    label="FLUX.1 Fill",
+    features=FLUX1.features | {"fill"},
+    defaults=Defaults(steps=50, guidance=30.0, side=1024),
+)
+FLUX1_CONTROL = replace(
+    FLUX1,
+    label="FLUX.1 Canny or Depth",
+    features=FLUX1.features | {"control_image"},
+    defaults=Defaults(steps=28, guidance=10.0, side=1024),
+)
 CHROMA = Family(
     name="chroma",
     parameters=8.9e9,

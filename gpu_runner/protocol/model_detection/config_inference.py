@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
+from .layer_numbers import is_valid
 from .safetensors_header import Metadata, Shapes
 from .safetensors_models import UNET, has_text_encoder, name_shapes_below
 
@@ -87,6 +88,8 @@ def _validated_overrides(part: str, overrides: Config) -> Config:
     if unknown := sorted(overrides.keys() - OVERRIDABLE[part]):
         allowed = ", ".join(sorted(OVERRIDABLE[part]))
         raise ValueError(f"{part} must only set {allowed} (got {unknown[0]})")
+    if invalid := next((name for name, value in overrides.items() if not is_valid(name, value)), None):
+        raise ValueError(f"{part} has an invalid {invalid}")
     return overrides
 
 

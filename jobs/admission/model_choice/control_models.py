@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
+from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.catalogs.control_types import MODES, mode
 from gpu_runner.protocol.catalogs.preprocessors import Module
 from gpu_runner.protocol.families.registry import FAMILIES
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from jobs.errors import Unsupported
+from models_registry.family_facts import family_facts
 from models_registry.models import CONTROL_MASK, CONTROL_MODES, ModelFile
 
 FIELD = "controls"
@@ -32,4 +34,24 @@ def must_get_what_it_reads(file: ModelFile, unit: ControlUnit, module: Module) -
         raise Unsupported(message % words, field=FIELD)
     if has_mask and not mask:
         message = _("%(name)s reads no mask: it cannot be used with the preprocessor %(module)s.")
+        raise Unsupported(message % words, field=FIELD)
+
+
+def must_have_control_image(checkpoint: ModelFile, request: GenerationRequest) -> None:
+    """Raise Unsupported if FLUX.1 Canny or Depth gets no edge or depth map. The hires pass takes that of a unit only."""
+    family = family_facts(checkpoint)
+    if family is None or not family.allows("control_image") or not request.denoises:
+        return
+    words = {"name": checkpoint.name, "family": family.label}
+    if any(not unit.model for unit in request.controls):
+        return
+    if not request.init_images:
+        message = _(
+            "%(name)s is %(family)s: it needs an edge or depth map, as a control unit without a model or as init image."
+        )
+        raise Unsupported(message % words, field=FIELD)
+    if request.hires is not None:
+        message = _(
+            "%(name)s is %(family)s: with hires fix, it needs its map as a control unit without a model."
+        )
         raise Unsupported(message % words, field=FIELD)

@@ -30,8 +30,11 @@ def family_limits(models: ModelResolver, request: GenerationRequest) -> Iterator
         return
     checkpoint, family = found
     for limit in limits(family, request):
-        words = {"family": family.label, "name": checkpoint.name, "field": limit.name, "got": limit.got}
-        if not limit.allowed:
+        words = {"family": family.label, "name": checkpoint.name, "field": limit.field, "got": limit.got}
+        if limit.what:
+            words["what"] = limit.what
+            message = _("%(name)s is of the family %(family)s, which does not support %(what)s.")
+        elif not limit.allowed:
             message = _("%(name)s is of the family %(family)s, which does not support %(field)s.")
         else:
             words["allowed"] = ", ".join(limit.allowed)

@@ -134,8 +134,10 @@ class RunnerAdmin(ConsoleAdmin):
         return read_only if _may_register(request) else [*read_only, *shown]
 
     def get_fields(self, request: HttpRequest, obj: Runner | None = None) -> list[str]:
+        if obj is None:
+            return [*CONNECTION, "enabled"]
         hidden = set() if _may_register(request) else set(SECRETS)
-        if obj is not None and obj.backend != Backend.COMFYUI:
+        if obj.backend != Backend.COMFYUI:
             hidden |= REPORTED_BY_COMFYUI_SERVERS
             hidden |= set() if _may_register(request) else OF_COMFYUI_SERVERS
         return [name for name in self.fields if name not in hidden]

@@ -63,7 +63,8 @@ def page(request: HttpRequest) -> HttpResponse:
 
 def one(request: HttpRequest, training_id: uuid.UUID) -> HttpResponse:
     training = visible_training(request, training_id)
-    context = page_context(request, training.name, training.job.source) | _context(request, training)
+    title = _("Training %(name)s") % {"name": training.name}
+    context = page_context(request, title, training.job.source) | _context(request, training)
     return render(request, "admin/trainings/training.html", context)
 
 

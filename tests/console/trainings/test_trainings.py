@@ -58,6 +58,13 @@ def test_chart_has_the_first_step_left_and_the_highest_loss_on_top():
     assert chart_of([[1, 0.5], [2, 0.5]], 2).points == "300.0,0.0 600.0,0.0"
 
 
+def test_chart_leaves_out_the_means_of_the_first_few_steps():
+    losses = [[1, 9.0], *([step, 0.5 - step / 400] for step in range(2, 101))]
+    chart = chart_of(losses, 100)
+    assert chart.highest == pytest.approx(0.5 - 11 / 400)
+    assert chart.points.startswith("66.0,0.0 ")
+
+
 def test_list_and_page_show_state_steps_and_loss(tenant, job):
     Job.objects.filter(pk=job.pk).update(state=State.RUNNING, step=4)
     job.training.losses = [[2, 0.5], [4, 0.25]]

@@ -1,6 +1,5 @@
 """ControlNets of the flow-matching families: latents are those of diffusers' pipelines with the same weights."""
 
-import copy
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -28,12 +27,11 @@ from gpu_runner.networks.flow.packing import packed, unpacked
 from gpu_runner.networks.text.text_encoder import encode
 from gpu_runner.protocol.catalogs.preprocessors import MODULES
 from gpu_runner.protocol.errors import InvalidRequest, ModelUnavailable
-from gpu_runner.protocol.families.registry import FAMILIES
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.samplers.noise import NoiseStream
 from gpu_runner.tasks.control_hints import check_mask, union_mode
 from tests.support.flow_controlnets import CONTROLNETS, tiny_controlnet, write_controlnet
-from tests.support.flow_models import qwen_vae, sd3_modules
+from tests.support.flow_models import normalizing_vae, qwen_vae, sd3_modules
 from tests.support.transformer_files import tiny
 
 TOLERANCE = 1e-4
@@ -84,13 +82,6 @@ def _texts(checkpoint):
     return encode(checkpoint, list(PROMPTS), TextEncodingOptions())
 
 
-def _vae(family):
-    """The VAE of the tiny checkpoints, with the normalization of a family, which no file contains."""
-    vae, latents = copy.deepcopy(sd3_modules().vae), FAMILIES[family].latents
-    vae.register_to_config(scaling_factor=latents.scaling_factor, shift_factor=latents.shift_factor)
-    return vae
-
-
 def _silent(pipeline, **fields):
     pipeline.set_progress_bar_config(disable=True)
     sizes = {"num_inference_steps": 8, "width": SIDE, "height": SIDE, "output_type": "latent"}
@@ -101,7 +92,7 @@ def _flux(checkpoint, name, **fields):
     text = _texts(checkpoint)[0]
     pipeline = FluxControlNetPipeline(
         FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
-        _vae("flux1"),
+        normalizing_vae("flux1"),
         transformer=tiny("flux1"),
         controlnet=tiny_controlnet(name),
         **EMPTY_2,
@@ -142,7 +133,7 @@ def _sd3(checkpoint, name, **fields):
     pipeline = pipeline_class(
         transformer=sd3_modules().transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=_vae("sd3"),
+        vae=normalizing_vae("sd3"),
         controlnet=tiny_controlnet(name),
         **EMPTY_3,
     )
@@ -161,7 +152,7 @@ def _z_image(checkpoint, name, **fields):
     pipeline_class = ZImageControlNetInpaintPipeline if "mask_image" in fields else ZImageControlNetPipeline
     pipeline = pipeline_class(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=_vae("z_image"),
+        vae=normalizing_vae("z_image"),
         transformer=tiny("z_image"),
         controlnet=tiny_controlnet(name),
         **EMPTY,
@@ -219,7 +210,7 @@ def test_networks_of_xlabs_repeat_their_residuals_block_by_block(
     checkpoint = replace(checkpoints["flux1"], unet=deep, unet_key="deep")
     pipeline = FluxControlNetPipeline(
         FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
-        _vae("flux1"),
+        normalizing_vae("flux1"),
         transformer=deep,
         controlnet=tiny_controlnet("XLabs"),
         **EMPTY_2,
