@@ -12,6 +12,7 @@ from models_registry.models import (
     ENCODER,
     ENCODERS,
     FAMILIES,
+    VISION,
     WIDTH,
     WITHOUT_TEXT,
     Checkpoint,
@@ -49,7 +50,10 @@ def takes_text_encoders(checkpoint: ModelFile, facts: Family) -> bool:
 
 
 def encoder_fits(checkpoint: ModelFile, file: ModelFile) -> bool:
-    """Whether the family reads this kind of text encoder, and the checkpoint states of its width."""
+    """Whether the family reads this kind of text encoder, and the checkpoint states of its width.
+
+    A model that edits by instruction needs one that reads images.
+    """
     facts = family_facts(checkpoint)
     part = (
         next((part for part in facts.text if part.kind == file.metadata.get(ENCODER)), None)
@@ -57,6 +61,8 @@ def encoder_fits(checkpoint: ModelFile, file: ModelFile) -> bool:
         else None
     )
     if facts is None or part is None or not takes_text_encoders(checkpoint, facts):
+        return False
+    if part.edits and not file.metadata.get(VISION):
         return False
     width = str(checkpoint.metadata.get(CONTEXT_WIDTH, ""))
     if part.kind.startswith("clip") or not width.isdecimal():

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from access.models import BusinessSource
 from models_registry.errors import ModelNotAllowed, ModelNotFound, ModelUnusable
+from models_registry.family_facts import takes_references
 from models_registry.models import (
     FOLDERS,
     INPAINTING,
@@ -186,6 +187,14 @@ def edits_by_instruction(name: str, source: BusinessSource) -> bool:
         return False
 
 
+def reads_references(name: str, source: BusinessSource) -> bool:
+    """Whether a checkpoint that a request names reads images beside the latent. False if it does not exist."""
+    try:
+        return bool(name) and takes_references(resolve(Kind.CHECKPOINT, name, source))
+    except ModelNotFound:
+        return False
+
+
 def instruct_checkpoint(source: BusinessSource) -> str:
     """Name of the InstructPix2Pix checkpoint that a source uses if it names none; empty if there is none."""
     files = list_for(Kind.CHECKPOINT, source).filter(instruct=True)
@@ -247,6 +256,10 @@ def _numbered(files: ModelFileQuerySet) -> list[tuple[int, ModelFile, tuple[str,
 
 
 def training(file: ModelFile) -> dict[str, Any]:
-    """Training settings that operators have entered because the checkpoint's file does not contain them."""
-    overrides = {"prediction_type": file.prediction_type, "zero_terminal_snr": file.zero_terminal_snr}
+    """How a checkpoint was trained, as far as its row says it because the file does not."""
+    overrides = {
+        "prediction_type": file.prediction_type,
+        "zero_terminal_snr": file.zero_terminal_snr,
+        "variant": file.variant,
+    }
     return {name: value for name, value in overrides.items() if value not in ("", None)}

@@ -49,8 +49,7 @@ class Limits:
     def _fit(self, operations: Sequence[Operation]) -> bool:
         match operations[0]:
             case Denoise(input=denoise_input):
-                height, width = denoise_input.x.shape[-2:]
-                return row_count(operations) <= min(self.rows, self.row_area // (height * width))
+                return row_count(operations) <= min(self.rows, self.row_area // denoise_input.area)
             case (
                 EncodeImage(pixels=pixels)
                 | UpscaleTile(pixels=pixels)
@@ -66,7 +65,7 @@ class Limits:
     def below(self, operations: Sequence[Operation]) -> Limits:
         """Return lower limits after these operations ran out of memory: half their UNet row area."""
         areas = [
-            operation.input.x.shape[-2] * operation.input.x.shape[-1] * operation.input.total_rows
+            operation.input.area * operation.input.total_rows
             for operation in operations
             if isinstance(operation, Denoise)
         ]
@@ -121,15 +120,15 @@ def batch_key(operation: Operation) -> Hashable:
 def _text_bucket(model: LoadedCheckpoint, denoise_input: DenoiseInput) -> tuple[Hashable, ...]:
     """Lengths of the texts, of families whose texts cannot be padded: rows of other lengths would need calls of their own.
 
-    And the size of a reference image, whose tokens are among those of the row.
+    And the sizes of the reference images, whose tokens are among those of the row.
     """
     if model.facts.flow is None:
         return ()
     texts = denoise_input.guidance.conditionings
-    reference = None if denoise_input.extra is None else tuple(denoise_input.extra.shape)
+    references = tuple(tuple(latent.shape) for latent in denoise_input.references)
     if model.facts.text[0].padded:
-        return *sorted({len(text.context) for text in texts}), reference
-    return -(-max(len(text.context) for text in texts) // TEXT_BUCKET), reference
+        return *sorted({len(text.context) for text in texts}), references
+    return -(-max(len(text.context) for text in texts) // TEXT_BUCKET), references
 
 
 def _model_part_key(operation: Operation) -> str:

@@ -11,6 +11,7 @@ from cachetools import LRUCache
 
 from gpu_runner.networks.loaded import TEXT_ENCODERS, LoadedCheckpoint
 from gpu_runner.networks.loaded_text import LoadedTextEncoder
+from gpu_runner.networks.text.vision import reads_images
 from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 
@@ -48,6 +49,10 @@ def with_text_encoders(
     found = own | named
     if missing := [part.kind for part in parts if part.kind not in found and not part.optional]:
         raise ModelUnavailable(f"{base.facts.label} needs the text encoders {', '.join(missing)}")
+    if blind := next(
+        (part.kind for part in parts if part.edits and not reads_images(found[part.kind][0])), None
+    ):
+        raise ModelUnavailable(f"{base.facts.label} needs the text encoder {blind} with its vision part")
     kinds = tuple(part.kind for part in parts if part.kind in found)
     sources = "+".join(found[kind][1] for kind in kinds)
     key = f"{base.family} {base.variant}:{sources}"

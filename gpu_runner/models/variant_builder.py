@@ -124,7 +124,7 @@ class VariantBuilder:
         """
         if not self._base.has_text_encoder:
             return {}
-        widths = [encoder.config.hidden_size for encoder in self._base.text_encoders]
+        widths = [encoder.config.get_text_config().hidden_size for encoder in self._base.text_encoders]
         found: dict[str, Embedding] = {}
         for (sha256, name), tensors in self._bundled.items():
             try:

@@ -30,6 +30,14 @@ class Embedding:
 
 
 @dataclass(frozen=True)
+class PromptImage:
+    """Image that a text encoder reads before a prompt."""
+
+    key: str  # hash of the pixels
+    pixels: Tensor = field(compare=False, repr=False)  # (3, height, width), from -1 to 1
+
+
+@dataclass(frozen=True)
 class TextEncodingOptions:
     """Options of text encoding. Prompts with equal options can be encoded in one batch."""
 
@@ -37,6 +45,7 @@ class TextEncodingOptions:
     emphasis: str = "Original"
     comma_backtrack: int = 20
     embeddings: tuple[Embedding, ...] = ()
+    images: tuple[PromptImage, ...] = ()
 
 
 def extended(texts: Sequence[Conditioning]) -> list[Conditioning]:

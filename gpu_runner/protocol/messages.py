@@ -32,6 +32,7 @@ class ModelFile(StrictModel):
     # Overrides of the registry for checkpoints whose files do not state how they were trained.
     prediction_type: Literal["", "epsilon", "v_prediction"] = ""
     zero_terminal_snr: bool | None = None
+    variant: str = Field(default="", max_length=16)  # of a family, where the tensors are those of another one
 
     @field_validator("path")
     @classmethod

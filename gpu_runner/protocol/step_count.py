@@ -45,10 +45,13 @@ STEP_COUNT_FIELDS = (
 
 
 class PassCount(NamedTuple):
-    """Model evaluations of one image in one pass, and the pixels of the image in that pass."""
+    """Model evaluations of one image in one pass, the pixels of the image in that pass, and how many images it has beside
+    the latent, which are references for families that read them.
+    """
 
     evaluations: int
     pixels: int
+    images: int = 0
 
 
 def count_evaluations(request: GenerationRequest) -> list[PassCount]:
@@ -65,7 +68,19 @@ def count_evaluations(request: GenerationRequest) -> list[PassCount]:
         passes.append((hires_request(request, request.hires), 1))
     for part in request.detail_passes:
         passes.append((detail_request(request, part, 0, 0), part.most_inpainted))
-    return [PassCount(_evaluations_of_pass(each) * times, each.width * each.height) for each, times in passes]
+    return [
+        PassCount(
+            _evaluations_of_pass(each) * times, each.width * each.height, _images_beside(request, number)
+        )
+        for number, (each, times) in enumerate(passes)
+    ]
+
+
+def _images_beside(request: GenerationRequest, number: int) -> int:
+    """The init image, and those that are for reference only. A detail pass has the region that it draws again."""
+    if number == 0:
+        return len(request.images) + bool(request.init_images)
+    return len(request.images) if number == 1 and request.hires else 1
 
 
 def _training_pass(request: GenerationRequest, training: LoraTraining) -> PassCount:

@@ -144,6 +144,7 @@ class DenoiseContext:
     extra: Tensor | None = None  # additional input channels of inpainting and InstructPix2Pix checkpoints
     control_schedules: tuple[ControlSchedule, ...] = ()
     layout: Layout | None = None
+    references: tuple[Tensor, ...] = ()  # latents of the reference images
 
     def operation(self, sampling: SamplingConfig, x: Tensor, sigma: float, call: int) -> Denoise:
         """Build the Denoise operation of one call.
@@ -157,7 +158,10 @@ class DenoiseContext:
         timestep = sampling.levels.timestep_at(sigma)
         guidance = sampling.guided(self.guidance.at(call), sigma, call)
         active_controls = active_at(self.control_schedules, min(call, sampling.steps - 1) / sampling.steps)
-        return Denoise(self.model, DenoiseInput(x, sigma, timestep, guidance, self.extra, *active_controls))
+        inputs = DenoiseInput(
+            x, sigma, timestep, guidance, self.extra, *active_controls, references=self.references
+        )
+        return Denoise(self.model, inputs)
 
     def estimate(
         self, sampling: SamplingConfig, x: Tensor, sigma: float, prediction: Prediction

@@ -14,6 +14,7 @@ from gpu_runner.controlnet import postprocessing
 from gpu_runner.controlnet.units import PreparedControls, PreparedUnit, UnitsPerImage
 from gpu_runner.imaging import images
 from gpu_runner.imaging.matting import cut_out_subject
+from gpu_runner.imaging.scaled_image import ScaledImage
 from gpu_runner.models.request_models import Models
 from gpu_runner.networks.conditioning import TextEncodingOptions
 from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedUpscaler
@@ -42,6 +43,7 @@ from .guidance_schedule import GuidanceSchedule, encode_guidance, text_options_o
 from .init_image import Canvas, Source, compose
 from .inpainting import LatentMask
 from .noise_levels import noise_levels
+from .references import ReferenceImages
 
 
 def _identity(image: Image.Image) -> Image.Image:
@@ -116,14 +118,20 @@ class Pass:
             self, refiner=replace(self, model=model, text_options=text_options_of(self.request, model))
         )
 
-    def guidance(self) -> Generator[Operation, Any, GuidanceSchedule]:
+    def guidance(
+        self, references: ReferenceImages | None = None
+    ) -> Generator[Operation, Any, GuidanceSchedule]:
         request = self.request
         image_scale = instruct.image_scale(self.model, request)
+        options = self.text_options
+        if references is not None and (seen := references.for_text_encoder()):
+            options = replace(options, images=seen)
         return (
-            yield from encode_guidance(
-                self.model, self.prompts, self.text_options, request.guidance_scale, image_scale
-            )
+            yield from encode_guidance(self.model, self.prompts, options, request.guidance_scale, image_scale)
         )
+
+    def references(self, canvas: Canvas | None, others: Sequence[ScaledImage]) -> ReferenceImages:
+        return ReferenceImages.of(self.model, self.request, canvas, others)
 
     def units_of(self, index: int) -> tuple[PreparedUnit, ...]:
         return self.units[index if len(self.units) > 1 else 0]
@@ -158,6 +166,7 @@ class Plan:
     sources: tuple[
         Source, ...
     ] = ()  # likewise, if an upscaler model must run on the device to build the canvases
+    references: tuple[ScaledImage, ...] = ()  # images that each output is drawn after, besides its init image
     faces: Restoration | None = None  # applied to the finished images
     matting: OnnxModel | None = None  # removes the background of the finished images
     details: tuple[Detailing, ...] = ()  # applied after that
@@ -217,7 +226,7 @@ def generate_image(plan: Plan, index: int, stop_flag: StopFlag) -> ImageTask:
         image, left_out = yield from _detailed(plan, source, None, index, stop_flag)
         return RawOutput(image, regions_left_out=left_out)
     canvas = yield from _canvas(plan, index)
-    latent = yield from _first_pass(plan.first, canvas, index, stop_flag)
+    latent = yield from _first_pass(plan, canvas, index, stop_flag)
     last = plan.first
     if plan.second is not None and not stop_flag.requested:
         latent = yield from _second_pass(plan, plan.second, latent, index, stop_flag)
@@ -321,9 +330,11 @@ def _canvas(plan: Plan, index: int) -> Generator[Operation, Any, Canvas | None]:
 
 
 def _first_pass(
-    pass_: Pass, canvas: Canvas | None, index: int, stop_flag: StopFlag
+    plan: Plan, canvas: Canvas | None, index: int, stop_flag: StopFlag
 ) -> Generator[Operation, Any, Tensor]:
-    guidance = yield from pass_.guidance()
+    pass_ = plan.first
+    references = pass_.references(canvas, plan.references)
+    guidance = yield from pass_.guidance(references)
     noise = pass_.noise(index)
     latent, latent_mask = None, None
     if canvas is not None:
@@ -342,7 +353,9 @@ def _first_pass(
     if pass_.request.magic_mix is not None and latent is not None:
         layout = magic_mix.layout(pass_.request.magic_mix, pass_.request, pass_.sampling, latent, x)
     control_schedules = yield from pass_.schedule_controls(index)
-    parts = _Parts(canvas, latent, latent_mask, layout, control_schedules, pass_.units_of(index))
+    seen = yield from references.latents(canvas, latent)
+    units = pass_.units_of(index)
+    parts = _Parts(canvas, latent, latent_mask, layout, control_schedules, units, seen)
     return (yield from _denoise(pass_, guidance, x, noise, stop_flag, parts))
 
 
@@ -350,7 +363,8 @@ def _second_pass(
     plan: Plan, pass_: Pass, latent: Tensor, index: int, stop_flag: StopFlag
 ) -> Generator[Operation, Any, Tensor]:
     """Run the hires pass, with new noise from the same seed at the new size."""
-    guidance = yield from pass_.guidance()
+    references = pass_.references(None, plan.references)
+    guidance = yield from pass_.guidance(references)
     width, height = pass_.request.width, pass_.request.height
     assert plan.request.hires is not None
     mode = latent_mode(plan.request.hires.upscaler)
@@ -362,7 +376,8 @@ def _second_pass(
         )
     noise = pass_.noise(index)
     x, control_schedules = pass_.sampling.start(latent, noise), (yield from pass_.schedule_controls(index))
-    parts = _Parts(controls=control_schedules, units=pass_.units_of(index))
+    seen = yield from references.latents(None, None)
+    parts = _Parts(controls=control_schedules, units=pass_.units_of(index), references=seen)
     return (yield from _denoise(pass_, guidance, x, noise, stop_flag, parts))
 
 
@@ -386,6 +401,7 @@ class _Parts:
     layout: Layout | None = None
     controls: tuple[ControlSchedule, ...] = ()
     units: tuple[PreparedUnit, ...] = ()
+    references: tuple[Tensor, ...] = ()
 
 
 def _denoise(
@@ -422,6 +438,5 @@ def _context(
         extra = yield from inpainting.fill_channels(pass_.model, *size, parts.canvas)
     elif pass_.model.facts.allows("control_image"):
         extra = yield from control_image.channels(pass_.model, parts.units, parts.canvas, parts.latent)
-    elif pass_.model.facts.allows("references") and parts.latent is not None:
-        extra = yield from instruct.init_image_latent(pass_.model, parts.canvas, parts.latent)
-    return DenoiseContext(pass_.model, guidance, parts.latent_mask, extra, parts.controls, parts.layout)
+    layers = parts.latent_mask, extra, parts.controls, parts.layout
+    return DenoiseContext(pass_.model, guidance, *layers, references=parts.references)

@@ -12,6 +12,7 @@ from PIL import Image
 from gpu_runner.imaging import color_correction, images, masks
 from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.imaging.masks import Box
+from gpu_runner.imaging.scaled_image import ScaledImage
 from gpu_runner.protocol.generation_request import GenerationRequest
 from gpu_runner.protocol.request_parts.passes import Inpaint
 
@@ -73,11 +74,26 @@ class Canvas:
     overlay: Overlay | None = None
     options: MaskOptions = MaskOptions()
     corrects: bool = False
+    original: Image.Image | None = None  # the whole init image, where the frame is that of another shape
 
     @cached_property
     def pixels(self) -> Tensor:
         """Pixels of the frame. All images of this canvas share the tensor, so that it is encoded once."""
         return images.to_tensor(self.frame)
+
+    def reference(self, *, starts_from_noise: bool) -> ScaledImage:
+        """What a family that edits by instruction reads: the init image in its own shape where nothing is drawn over it,
+        else the frame.
+        """
+        return self._original_in_sizes if starts_from_noise else self._frame_in_sizes
+
+    @cached_property
+    def _frame_in_sizes(self) -> ScaledImage:
+        return ScaledImage(self.frame)
+
+    @cached_property
+    def _original_in_sizes(self) -> ScaledImage:
+        return self._frame_in_sizes if self.original is None else ScaledImage(self.original)
 
     def finish(self, generated: Image.Image) -> Image.Image:
         if self.corrects:
@@ -102,7 +118,7 @@ def _plain(
         frame = _encodable(image)
         return Canvas(frame, corrects=request.colour_correction)
     frame = yield from resize(image, request.width, request.height, request.resize_mode)
-    return Canvas(frame, corrects=request.colour_correction)
+    return Canvas(frame, corrects=request.colour_correction, original=image)
 
 
 def _encodable(image: Image.Image) -> Image.Image:

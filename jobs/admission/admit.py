@@ -22,6 +22,7 @@ from jobs.billing import cost, workflow_cost
 from jobs.images import storage
 from jobs.models import Job, request_as_json
 from jobs.outbound.callbacks import outbox
+from models_registry.family_facts import family_facts
 
 from . import idempotency as idempotency_keys
 from . import insert, trainings, validation
@@ -157,7 +158,8 @@ def planned_job(submission: Submission, files: Resolution) -> Job:
     if submission.workflow is not None:
         steps, cost_estimate = workflow_cost.planned(request, submission.workflow, multiplier)
     else:
-        steps, cost_estimate = cost.planned(request, multiplier)
+        family = family_facts(checkpoint) if checkpoint else None
+        steps, cost_estimate = cost.planned(request, multiplier, family)
     if request.training is not None:
         steps = request.training.steps  # as the trainer counts its progress
     return Job(

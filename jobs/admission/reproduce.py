@@ -248,5 +248,9 @@ def _warnings(asked: ReproduceRequest, files: Mapping[ModelName, ModelFile]) -> 
 
 
 def _training_of(part: CapsuleFile) -> dict[str, Any]:
-    settings = {"prediction_type": part.prediction_type, "zero_terminal_snr": part.zero_terminal_snr}
+    settings = {
+        "prediction_type": part.prediction_type,
+        "zero_terminal_snr": part.zero_terminal_snr,
+        "variant": part.variant,
+    }
     return {name: value for name, value in settings.items() if value not in ("", None)}

@@ -8,7 +8,8 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 
 from gpu_runner.protocol import GenerationRequest
-from gpu_runner.protocol.families.cost import family_cost
+from gpu_runner.protocol.families.cost import family_cost, reference_pixels
+from gpu_runner.protocol.families.family import Family
 from gpu_runner.protocol.families.registry import FAMILIES
 from gpu_runner.protocol.step_count import count_evaluations
 
@@ -25,16 +26,24 @@ def planned_steps(request: GenerationRequest) -> int:
     return planned(request, 1)[0]
 
 
-def estimate(request: GenerationRequest, multiplier: float) -> Decimal:
+def estimate(request: GenerationRequest, multiplier: float, family: Family | None = None) -> Decimal:
     """Cost of the request. Each pass counts with its own image size."""
-    return planned(request, multiplier)[1]
+    return planned(request, multiplier, family)[1]
 
 
-def planned(request: GenerationRequest, multiplier: float) -> tuple[int, Decimal]:
-    """``planned_steps`` and ``estimate``; the passes are evaluated only once."""
+def planned(
+    request: GenerationRequest, multiplier: float, family: Family | None = None
+) -> tuple[int, Decimal]:
+    """``planned_steps`` and ``estimate``; the passes are evaluated only once.
+
+    ``family``: that of the checkpoint, if its reference images count.
+    """
     passes = count_evaluations(request)
     evaluations = sum(one.evaluations for one in passes)
     work = Decimal(sum(one.evaluations * one.pixels for one in passes))
+    if family is not None and family.references is not None:
+        seen = (one.evaluations * one.images * reference_pixels(family, one.pixels) for one in passes)
+        work += Decimal(round(sum(seen)))
     return (
         max(1, evaluations * request.num_results),
         rounded(work * request.num_images / 1_000_000 * Decimal(str(multiplier))),

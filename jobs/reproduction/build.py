@@ -74,7 +74,7 @@ def _files(job: Job) -> Iterator[CapsuleFile]:
         kept = job.files[name.key]
         known = {
             field: kept[field]
-            for field in ("sha256", "prediction_type", "zero_terminal_snr")
+            for field in ("sha256", "prediction_type", "zero_terminal_snr", "variant")
             if field in kept
         }
         yield CapsuleFile(kind=name.kind, name=name.name, **known)

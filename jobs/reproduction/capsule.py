@@ -36,6 +36,7 @@ class CapsuleFile(StrictModel):
     )
     prediction_type: Literal["", "epsilon", "v_prediction"] = ""
     zero_terminal_snr: bool | None = None
+    variant: Annotated[str, Field(max_length=16)] = ""
 
     @property
     def model_name(self) -> ModelName:

@@ -15,6 +15,7 @@ from gpu_runner.protocol.families.registry import FAMILIES, family_of
 
 from .card import MAX_TAG, MAX_TAGS, CommercialUse
 from .generation_defaults import LARGEST, MAX_CLIP_SKIP, MULTIPLE, SMALLEST
+from .variants import hinted_variant
 
 CHECKPOINT, VARIANT = "checkpoint", "atelier.variant"
 RESOLUTION = "modelspec.resolution"
@@ -36,8 +37,10 @@ PERMISSIVE = re.compile(
 NON_COMMERCIAL = re.compile(r"non-?\s?commercial|\bnc\b|research[- ]only|by-nc", re.IGNORECASE)
 
 
-def stated(metadata: Mapping[str, str], kind: str, family: str) -> dict[str, Any]:
+def stated(metadata: Mapping[str, str], kind: str, family: str, name: str = "") -> dict[str, Any]:
     """Fields of a model file that its metadata states; those of a checkpoint's defaults also from its family.
+
+    ``name`` may tell a variant that the tensors do not.
 
     Fields without a statement have their empty value, so that a file that was replaced does not keep the facts of the
     former one.
@@ -46,7 +49,9 @@ def stated(metadata: Mapping[str, str], kind: str, family: str) -> dict[str, Any
     facts: dict[str, Any] = {**texts, "tags": _tags(metadata.get("modelspec.tags", ""))}
     facts["commercial_use"] = commercial_use(texts["licence"])
     if kind == CHECKPOINT:
-        facts |= _of_family(family, metadata.get(VARIANT, ""))
+        told = str(metadata.get(VARIANT, ""))
+        facts["variant"] = hinted_variant(metadata, family, told, name)
+        facts |= _of_family(family, facts["variant"] or told)
         if size := stated_size(metadata):
             facts["default_width"], facts["default_height"] = size
         facts["default_clip_skip"] = _clip_skip(metadata)

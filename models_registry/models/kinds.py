@@ -39,6 +39,15 @@ class Family(models.TextChoices):
     UNKNOWN = "unknown", _("unknown")
 
 
+class Variant(models.TextChoices):
+    """Variants that have the tensors of another model of their family, so that the row of a checkpoint names them."""
+
+    KONTEXT = "kontext", "FLUX.1 Kontext"
+    EDIT = "edit", "Qwen-Image-Edit"
+    EDIT_PLUS = "edit_plus", "Qwen-Image-Edit-2509"
+    EDIT_2511 = "edit_2511", "Qwen-Image-Edit-2511"
+
+
 class Prediction(models.TextChoices):
     EPSILON = "epsilon", _("noise (epsilon)")
     VELOCITY = "v_prediction", _("velocity (v-prediction)")
@@ -89,6 +98,7 @@ ENCODER, ENCODERS = (
     "atelier.encoder",
     "atelier.encoders",
 )  # the same: kind of a text encoder; those in a checkpoint
+VISION = "atelier.vision"  # the same: set for a text encoder that reads images
 WIDTH = "atelier.width"  # the same: width of the vectors of an embedding or text encoder
 CONTEXT_WIDTH = (
     "atelier.context_width"  # the same: width of the text encoder's states that a checkpoint reads

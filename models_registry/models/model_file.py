@@ -16,9 +16,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access.models import BusinessSource
+from gpu_runner.protocol.families.registry import VARIANTS
 from models_registry.facts.card import CommercialUse, ModelCard
 from models_registry.facts.generation_defaults import GenerationDefaults
-from models_registry.models.kinds import FOLDERS, Family, Kind, Prediction
+from models_registry.models.kinds import FOLDERS, Family, Kind, Prediction, Variant
 from models_registry.models.querysets import SharedQuerySet
 
 # Fields that a scan fills from the metadata and the family, unless an operator has set them.
@@ -38,6 +39,7 @@ FILLED_BY_SCANS = frozenset(
         "default_width",
         "default_height",
         "default_clip_skip",
+        "variant",
     }
 )
 
@@ -122,6 +124,16 @@ class ModelFile(ModelCard, GenerationDefaults):
         null=True,
         blank=True,
         help_text=_("Whether the checkpoint was trained with zero terminal SNR. Unknown: as its file says."),
+    )
+    variant = models.CharField(
+        _("editing model"),
+        max_length=16,
+        blank=True,
+        choices=Variant,
+        help_text=_(
+            "A model that edits by instruction and has the tensors of one that does not: its images are references."
+            " Empty: as its file says."
+        ),
     )
     vae_file = models.ForeignKey(
         "self",
@@ -209,6 +221,9 @@ class ModelFile(ModelCard, GenerationDefaults):
         super().clean()
         if not isinstance(self.aliases, list) or not all(isinstance(name, str) for name in self.aliases):
             raise ValidationError({"aliases": _("Must be a list of names.")})
+        if self.variant and (self.family, self.variant) not in VARIANTS:
+            message = _("It is a model of another family than %(family)s.")
+            raise ValidationError({"variant": message % {"family": self.get_family_display()}})
 
     def mark_edited(self, fields: Iterable[str]) -> None:
         """Remember which fields an operator has set. The row is not saved."""

@@ -11,7 +11,7 @@ from models_registry.models import FILLED_BY_SCANS, ModelFile
 
 def describe(row: ModelFile, metadata: Mapping[str, str]) -> None:
     """Set the fields that the metadata states, except those that an operator has set. The row is not saved."""
-    for name, value in stated(metadata, row.kind, row.family).items():
+    for name, value in stated(metadata, row.kind, row.family, f"{row.path} {row.name}").items():
         if name not in row.edited_fields:
             setattr(row, name, value)
     if "licence" in row.edited_fields and "commercial_use" not in row.edited_fields:

@@ -34,6 +34,7 @@ from models_registry.models import (
     INPAINTING,
     RESIDUALS,
     VARIANT,
+    VISION,
     WIDTH,
     WITHOUT_TEXT,
     Family,
@@ -62,7 +63,7 @@ KEPT: dict[str, dict[str, str]] = {
     },
     Kind.CONTROLNET: {RESIDUALS: "residuals", CONTROL_MODES: "modes", CONTROL_MASK: "mask"},
     Kind.EMBEDDING: {"atelier.vectors": "vectors", WIDTH: "width"},
-    Kind.TEXT_ENCODER: {ENCODER: "encoder", WIDTH: "width"},
+    Kind.TEXT_ENCODER: {ENCODER: "encoder", WIDTH: "width", VISION: "vision"},
     Kind.VAE: {FAMILIES: "families"},
 }
 FINDINGS = {key for kept in KEPT.values() for key in kept}

@@ -19,6 +19,8 @@ from torch import Tensor
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
     Qwen2Config,
     Qwen2Model,
     Qwen3Config,
@@ -177,6 +179,13 @@ def write_flux1(root: Path) -> tuple[ModelFile, Variant]:
     return written(root, "flux1-dev", tensors, **overrides), PLAIN
 
 
+def write_kontext(root: Path) -> tuple[ModelFile, Variant]:
+    """The transformer alone, which has the tensors of dev: the row of the registry names the variant."""
+    vae, encoders = flux_parts(root)
+    file = written(root, "kontext", original_layout("flux1", tiny("flux1").state_dict()))
+    return file.model_copy(update={"variant": "kontext"}), Variant(vae=vae, text_encoders=encoders)
+
+
 def flux_parts(root: Path) -> tuple[ModelFile, tuple[ModelFile, ModelFile]]:
     """VAE, CLIP-L and T5 as files of their own."""
     vae = from_diffusers(sd3_modules().vae.state_dict(), "", vae_pairs(VAE_CONFIG))
@@ -282,6 +291,40 @@ def write_qwen_image(root: Path) -> tuple[ModelFile, Variant]:
     return written(root, "qwen-image", transformer), variant
 
 
+@cache
+def qwen2_5_vl() -> Qwen2_5_VLForConditionalGeneration:
+    """The text encoder with its vision part; one attention head in each block of it."""
+    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 24, "num_heads": 1, "out_hidden_size": 32}
+    rope = {"rope_type": "default", "rope_theta": 1_000_000.0, "mrope_section": [2, 3, 3]}
+    config = Qwen2_5_VLConfig(
+        text_config={**QWEN2_CONFIG, "rope_parameters": rope},
+        vision_config=vision,
+        image_token_id=qwen_tokenizer.IMAGE,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Qwen2_5_VLForConditionalGeneration(config).eval().requires_grad_(False)
+
+
+def write_qwen_edit(root: Path, variant: str, *, marked: bool = False) -> tuple[ModelFile, Variant]:
+    """As ComfyUI has it: the transformer is that of Qwen-Image, and the text encoder has its vision part.
+
+    ``marked``: with ComfyUI's mark of Edit-2511.
+    """
+    tensors = dict(tiny("qwen_image").state_dict())
+    if marked:
+        tensors["__index_timestep_zero__"] = torch.zeros(1)
+    model = qwen2_5_vl().model
+    encoder = {f"model.{name}": tensor for name, tensor in model.language_model.state_dict().items()}
+    encoder |= {f"visual.{name}": tensor for name, tensor in model.visual.state_dict().items()}
+    parts = Variant(
+        vae=written(root, "q-vae", wan_names(qwen_vae().state_dict())),
+        text_encoders=(written(root, "q-qwen-vl", encoder, text_encoder={"num_attention_heads": 2}),),
+    )
+    file = written(root, f"qwen-{variant}", {f"model.diffusion_model.{n}": t for n, t in tensors.items()})
+    return file if marked else file.model_copy(update={"variant": variant}), parts
+
+
 def write_sd3_with_t5(root: Path) -> tuple[ModelFile, Variant]:
     """The all-in-one file, and T5 beside it."""
     return write_sd3(root), Variant(text_encoders=(flux_parts(root)[1][1],))
@@ -293,7 +336,11 @@ WRITERS: dict[str, Callable[[Path], tuple[ModelFile, Variant]]] = {
     "z_image": write_z_image,
     "flux1": write_flux1,
     "schnell": write_schnell,
+    "kontext": write_kontext,
     "chroma": write_chroma,
     "flux2": write_flux2,
     "qwen_image": write_qwen_image,
+    "edit": lambda root: write_qwen_edit(root, "edit"),
+    "edit_plus": lambda root: write_qwen_edit(root, "edit_plus"),
+    "edit_2511": lambda root: write_qwen_edit(root, "edit_2511", marked=True),
 }

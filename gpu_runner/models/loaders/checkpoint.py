@@ -34,10 +34,9 @@ PREFIXES = (UNET_PREFIX, VAE_PREFIX, "cond_stage_model.", "conditioner.embedders
 
 
 def key_of(file: ModelFile) -> str:
-    """Cache key: the SHA-256, and the prediction type and zero terminal SNR that the registry overrides."""
-    overrides = [
-        str(value) for value in (file.prediction_type, file.zero_terminal_snr) if value not in ("", None)
-    ]
+    """Cache key: the SHA-256, and what the registry says of the training."""
+    told = (file.prediction_type, file.zero_terminal_snr, file.variant)
+    overrides = [str(value) for value in told if value not in ("", None)]
     return " ".join([file.sha256, *overrides])
 
 

@@ -43,20 +43,20 @@ def load_flow_checkpoint(
     float16 becomes bfloat16: activations of these transformers exceed the range of float16.
     """
     name = model_file.path
-    variant = str(found.transformer.detail(found.conversion.shapes).get("variant", ""))
+    variant = model_file.variant or str(found.detail().get("variant", ""))
     family = family_of(found.transformer.family, variant)
     if not family.is_drawn:
         raise ModelUnavailable(f"{name} cannot be used: {family.label} is not drawn by this version")
     dtype = torch.bfloat16 if dtype == torch.float16 else dtype
     try:
-        transformer = _transformer(file, found, device, dtype)
+        transformer = _transformer(file, found, family, device, dtype)
         vae = _vae(file, family, device, dtype)
         encoders = _text_encoders(file, family, device, dtype)
     except BUILDING_ERRORS as error:
         raise ModelUnavailable(f"{name} cannot be used: {reason(error)}") from error
     parts = [transformer, vae, *encoders.values()]
     return LoadedCheckpoint(
-        key=model_file.sha256,
+        key=" ".join(filter(None, [model_file.sha256, model_file.variant])),
         family=family.name,
         unet=transformer,
         vae=cast("AutoencoderKL", vae),
@@ -72,11 +72,13 @@ def load_flow_checkpoint(
 
 
 def _transformer(
-    file: TensorFile, found: FoundTransformer, device: torch.device, dtype: torch.dtype
+    file: TensorFile, found: FoundTransformer, family: Family, device: torch.device, dtype: torch.dtype
 ) -> nn.Module:
     if found.conversion.missing:
         raise KeyError(found.conversion.missing[0])
     config = found.config() | config_inference.read_overrides(file.metadata)["transformer"]
+    if family.references is not None and family.references.clean:
+        config["zero_cond_t"] = True
     build: Any = getattr(diffusers, found.transformer.class_name)
     transformer: nn.Module = without_weights(lambda: build(**config))
     _fill_tables(transformer, device)

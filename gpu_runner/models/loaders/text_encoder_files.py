@@ -16,6 +16,7 @@ from .language_models import load_qwen2, load_qwen3
 from .meta_init import BUILDING_ERRORS, reason
 from .t5 import load_t5
 from .text_encoders import load_text_encoders
+from .vision_language_models import load_qwen2_5_vl
 
 QWEN_PREFIXES = ("model.", "", "text_encoder.model.")
 
@@ -38,7 +39,10 @@ def _load(file: TensorFile, device: torch.device, dtype: torch.dtype) -> tuple[s
             return "qwen3_4b", load_qwen3(file, prefix, device, dtype)
     for found in find_text_encoders(file.shapes):
         if found.kind == "qwen2_5_vl_7b":
-            return found.kind, load_qwen2(file, found.blocks.removesuffix("layers."), device, dtype)
+            prefix = found.blocks.removesuffix("layers.")
+            if found.vision:
+                return found.kind, load_qwen2_5_vl(file, prefix, found.vision, device, dtype)
+            return found.kind, load_qwen2(file, prefix, device, dtype)
         if found.kind == "t5_xxl":
             return found.kind, load_t5(file, found.prefix, device, dtype)
     kind, encoder = config_inference.infer_clip_file(file.shapes)

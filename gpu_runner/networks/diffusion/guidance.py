@@ -110,11 +110,16 @@ class DenoiseInput:
     sigma: float
     timestep: float
     guidance: Guidance
-    # Additional channels: (5, h, w) of inpainting checkpoints, (4, h, w) of InstructPix2Pix checkpoints. With families
-    # of flow matching, the latent of a reference image.
+    # Additional channels: (5, h, w) of inpainting checkpoints, (4, h, w) of InstructPix2Pix checkpoints.
     extra: Tensor | None = None
     controls: tuple[ControlNetInput, ...] = ()
     reference: Reference | None = None
+    references: tuple[Tensor, ...] = ()  # latents of images that a transformer sees beside x, of any sizes
+
+    @property
+    def area(self) -> int:
+        """Latent pixels of one row, those of its references included."""
+        return sum(latent.shape[-2] * latent.shape[-1] for latent in (self.x, *self.references))
 
     @property
     def rows(self) -> int:
@@ -128,4 +133,5 @@ class DenoiseInput:
     @property
     def cost(self) -> float:
         """Cost in UNet rows, including ControlNets."""
-        return self.total_rows + self.rows * CONTROLNET_COST * len(self.controls)
+        seen = self.area / (self.x.shape[-2] * self.x.shape[-1])
+        return self.total_rows * seen + self.rows * CONTROLNET_COST * len(self.controls)

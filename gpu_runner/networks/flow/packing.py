@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -23,3 +25,20 @@ def positions(rows: int, columns: int, device: torch.device) -> Tensor:
     """Positions of image tokens: (rows * columns, 3), of which the first number is 0."""
     places = torch.cartesian_prod(torch.arange(rows), torch.arange(columns))
     return torch.nn.functional.pad(places, (1, 0)).float().to(device)
+
+
+def positions_side_by_side(images: Sequence[Tensor]) -> Tensor:
+    """Positions of the tokens of latents (…, h, w), of which the first is the image that is drawn: (tokens, 3).
+
+    The first number is 1 for its references. Of several, each begins at the right of the others or below them, where they
+    take less room, as in ComfyUI; the pipeline of FLUX.1 Kontext in diffusers has one.
+    """
+    device = images[0].device
+    places, height, width = [positions(images[0].shape[-2] // 2, images[0].shape[-1] // 2, device)], 0, 0
+    for latents in images[1:]:
+        rows, columns = latents.shape[-2] // 2, latents.shape[-1] // 2
+        is_right = rows + height > columns + width
+        top, left = (0, width) if is_right else (height, 0)
+        places.append(positions(rows, columns, device) + torch.tensor([1.0, top, left], device=device))
+        height, width = max(height, rows + top), max(width, columns + left)
+    return torch.cat(places)

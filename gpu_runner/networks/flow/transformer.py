@@ -20,7 +20,7 @@ from .velocities import VELOCITIES, Rows
 
 @torch.inference_mode()
 def denoise(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> list[Tensor]:
-    """Predict x0 for each input: x - t * velocity. All inputs must have the same latent shape, and references of one shape or none."""
+    """Predict x0 for each input: x - t * velocity. All inputs must have the same latent shape, and references of the same shapes."""
     rows = _rows(checkpoint, inputs)
     controls = [_controls(one, row) for one in inputs for row in range(one.rows)]
     velocities = _velocities(checkpoint, rows, controls).float().split([one.rows for one in inputs])
@@ -41,16 +41,15 @@ def _rows(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> Rows:
     device = inputs[0].x.device
     per_row = [one for one in inputs for _ in range(one.rows)]
     values = [one.guidance.embedded for one in per_row]
+    references = zip(*(one.references for one in per_row), strict=True)
     extras = [one.extra for one in per_row if one.extra is not None]
-    extra = torch.stack(extras).to(checkpoint.dtype) if extras else None
-    reads_references = checkpoint.facts.allows("references")
     return Rows(
         x=torch.stack([one.x for one in per_row]).to(checkpoint.dtype),
         times=torch.tensor([one.sigma for one in per_row], device=device),
         texts=[text for one in inputs for text in one.guidance.conditionings],
         guidance=None if None in values else torch.tensor(values, device=device),
-        references=extra if reads_references else None,
-        channels=None if reads_references else extra,
+        references=tuple(torch.stack(latents).to(checkpoint.dtype) for latents in references),
+        channels=torch.stack(extras).to(checkpoint.dtype) if extras else None,
         prompts=_prompts(inputs) if checkpoint.family in READS_PROMPT_ONLY else (),
     )
 
@@ -90,7 +89,7 @@ def _velocities(
             rows.times[places],
             [rows.texts[row] for row in places.tolist()],
             None if rows.guidance is None else rows.guidance[places],
-            None if rows.references is None else rows.references[places],
+            tuple(latents[places] for latents in rows.references),
             None if rows.channels is None else rows.channels[places],
             [rows.prompts[row] for row in places.tolist()] if rows.prompts else (),
         )

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from gpu_runner.networks.conditioning import Conditioning
 
-from .packing import packed, positions, unpacked
+from .packing import packed, positions, positions_side_by_side, unpacked
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,14 +23,28 @@ class Rows:
     times: Tensor  # (rows,) float32, from 0 to 1
     texts: Sequence[Conditioning]
     guidance: Tensor | None = None  # (rows,) float32: values for transformers that read them
-    references: Tensor | None = (
-        None  # (rows, channels, h, w): latents of images that the transformer sees beside x
-    )
+    # Each (rows, channels, h, w): latents of images that the transformer sees beside x, of any sizes.
+    references: tuple[Tensor, ...] = ()
     channels: Tensor | None = (
         None  # (rows, channels, h, w): what FLUX.1 Fill, Canny and Depth read with each token
     )
     prompts: Sequence[Conditioning] = ()  # the texts, with the prompt for a negative one; empty: the same
     residuals: Mapping[str, Any] = field(default_factory=dict)  # of ControlNets: arguments of the call
+
+    @property
+    def images(self) -> tuple[Tensor, ...]:
+        """x, and its references."""
+        return self.x, *self.references
+
+    @property
+    def tokens(self) -> Tensor:
+        """x, and its references behind it, in tokens of 2 x 2 latent pixels."""
+        return torch.cat([packed(latents) for latents in self.images], dim=1)
+
+    def unpacked(self, tokens: Tensor) -> Tensor:
+        """The tokens of x as (rows, channels, h, w), without those of its references."""
+        height, width = self.x.shape[-2:]
+        return unpacked(tokens[:, : height * width // 4], height, width)
 
 
 def sd3(transformer: Any, rows: Rows) -> Tensor:
@@ -64,9 +78,8 @@ def z_image(transformer: Any, rows: Rows) -> Tensor:
 
 def flux1(transformer: Any, rows: Rows) -> Tensor:
     """FluxTransformer2DModel of diffusers: 2 x 2 latent pixels make a token, and text tokens have no position."""
-    height, width = rows.x.shape[-2:]
     context = torch.stack([text.context for text in rows.texts]).to(rows.x)
-    tokens = packed(rows.x)
+    tokens = rows.tokens
     if rows.channels is not None:
         tokens = torch.cat([tokens, packed(rows.channels)], dim=2)
     output = transformer(
@@ -78,11 +91,11 @@ def flux1(transformer: Any, rows: Rows) -> Tensor:
         ),
         encoder_hidden_states=context,
         txt_ids=context.new_zeros(context.shape[1], 3),
-        img_ids=positions(height // 2, width // 2, rows.x.device),
+        img_ids=positions_side_by_side(rows.images),
         **rows.residuals,
         return_dict=False,
     )[0]
-    return unpacked(output, height, width)
+    return rows.unpacked(output)
 
 
 def padded_texts(rows: Rows) -> tuple[Tensor, Tensor | None]:
@@ -101,18 +114,18 @@ def padded_texts(rows: Rows) -> tuple[Tensor, Tensor | None]:
 
 def qwen_image(transformer: Any, rows: Rows) -> Tensor:
     """QwenImageTransformer2DModel of diffusers. Rows with shorter texts are padded, and the padding is masked."""
-    height, width = rows.x.shape[-2:]
     context, mask = padded_texts(rows)
+    sizes = [(1, latents.shape[-2] // 2, latents.shape[-1] // 2) for latents in rows.images]
     output = transformer(
-        hidden_states=packed(rows.x),
+        hidden_states=rows.tokens,
         timestep=rows.times,
         encoder_hidden_states=context,
         encoder_hidden_states_mask=mask,
-        img_shapes=[[(1, height // 2, width // 2)]] * len(rows.x),
+        img_shapes=[sizes] * len(rows.x),
         **rows.residuals,
         return_dict=False,
     )[0]
-    return unpacked(output, height, width)
+    return rows.unpacked(output)
 
 
 def chroma(transformer: Any, rows: Rows) -> Tensor:
@@ -133,7 +146,9 @@ def chroma(transformer: Any, rows: Rows) -> Tensor:
     return unpacked(output, height, width)
 
 
-REFERENCE_TIME = 10  # first coordinate of the tokens of a reference; those of the image have 0
+REFERENCE_TIME = (
+    10  # first coordinate of the tokens of the first reference, 20 of the second; those of the image have 0
+)
 
 
 def flux2(transformer: Any, rows: Rows) -> Tensor:
@@ -141,11 +156,10 @@ def flux2(transformer: Any, rows: Rows) -> Tensor:
     height, width = rows.x.shape[-2:]
     tokens, ids = rows.x.flatten(2).transpose(1, 2), positions(height, width, rows.x.device)
     ids = functional.pad(ids, (0, 1))
-    if rows.references is not None:
-        size = rows.references.shape[-2:]
-        tokens = torch.cat([tokens, rows.references.flatten(2).transpose(1, 2)], dim=1)
-        others = functional.pad(positions(size[0], size[1], rows.x.device), (0, 1))
-        others[:, 0] = REFERENCE_TIME
+    for number, latents in enumerate(rows.references, 1):
+        tokens = torch.cat([tokens, latents.flatten(2).transpose(1, 2)], dim=1)
+        others = functional.pad(positions(latents.shape[-2], latents.shape[-1], rows.x.device), (0, 1))
+        others[:, 0] = REFERENCE_TIME * number
         ids = torch.cat([ids, others])
     context = torch.stack([text.context for text in rows.texts]).to(rows.x)
     places = torch.arange(context.shape[1], device=rows.x.device).float()

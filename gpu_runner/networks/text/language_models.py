@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpu_runner.networks.conditioning import Conditioning
+from gpu_runner.networks.conditioning import Conditioning, PromptImage
 from gpu_runner.protocol.families.family import TextPart
 from gpu_runner.protocol.prompt.qwen_tokenizer import (
     DESCRIBE_TOKENS,
@@ -17,14 +17,20 @@ from gpu_runner.protocol.prompt.qwen_tokenizer import (
     described_tokens,
 )
 
+from .vision import states_with_images
 
-def encode_messages(encoder: Any, part: TextPart, prompts: Sequence[str]) -> list[Conditioning]:
+
+def encode_messages(
+    encoder: Any, part: TextPart, prompts: Sequence[str], images: Sequence[PromptImage] = ()
+) -> list[Conditioning]:
     """Encode prompts one by one. A prompt beyond the window is cut at its end, as in diffusers.
 
     ``encoder`` returns the states that Z-Image uses as its last ones; a part with ``layers`` has those of these layers,
     side by side. A padded part has its whole window, whose padding sees the words, as FLUX.2 was trained. Contexts are
     (tokens, width).
     """
+    if part.edits:
+        return [Conditioning(states) for states in states_with_images(encoder, part, prompts, images)]
     return [Conditioning(_states(encoder, part, prompt)) for prompt in prompts]
 
 

@@ -54,7 +54,8 @@ def _encode_all(
     if not prompts:
         return iter(())
     if checkpoint.facts.text[0].kind in ("qwen3_4b", "qwen2_5_vl_7b"):
-        return iter(encode_messages(checkpoint.text_encoder, checkpoint.facts.text[0], prompts))
+        part = checkpoint.facts.text[0]
+        return iter(encode_messages(checkpoint.text_encoder, part, prompts, options.images))
     kinds = checkpoint.text_kinds or [part.kind for part in checkpoint.facts.text]
     which = [place for place, kind in enumerate(kinds) if kind.startswith("clip")]
     readers = [

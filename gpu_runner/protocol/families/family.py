@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from .references import References
+
 # How the denoiser takes the flow time t (0 is the image, 1 is noise). Its output is the velocity, noise - image, or
 # with "1-t" the negative of it.
 Timestep = Literal["t", "1000t", "1-t"]
@@ -21,7 +23,6 @@ Feature = Literal[
     "image_guidance",
     "lora",
     "magic_mix",
-    "references",  # the transformer reads the init image beside the latent
     "refiner",
     "textual_inversion",
     "tiling",
@@ -109,6 +110,8 @@ class TextPart:
     tokens: int
     padded: bool = True
     optional: bool = False  # the denoiser was trained to work without it
+    # It reads the reference images, too, with the prompt as an instruction; "numbered" ones as Picture 1, Picture 2.
+    edits: Literal["", "plain", "numbered"] = ""
     penultimate: bool = False
     layers: tuple[
         int, ...
@@ -154,6 +157,7 @@ class Family:
     samplers: tuple[str, ...] | None = None
     schedulers: tuple[str, ...] | None = None
     parameters: float = 0.0
+    references: References | None = None  # None: the denoiser reads no images beside the latent
     is_drawn: bool = True  # whether the engine draws it; others are only recognized
 
     def allows(self, feature: Feature) -> bool:

@@ -9,9 +9,13 @@ from .transformers import (
     FLUX1,
     FLUX1_CONTROL,
     FLUX1_FILL,
+    FLUX1_KONTEXT,
     FLUX1_SCHNELL,
     FLUX2,
     QWEN_IMAGE,
+    QWEN_IMAGE_EDIT,
+    QWEN_IMAGE_EDIT_2511,
+    QWEN_IMAGE_EDIT_PLUS,
     SD3,
     Z_IMAGE,
 )
@@ -25,6 +29,10 @@ DRAWN = tuple(name for name, family in FAMILIES.items() if family.is_drawn)
 # Variants of a family that differ from it, by the name of the variant in the registry.
 VARIANTS: dict[tuple[str, str], Family] = {
     ("flux1", "schnell"): FLUX1_SCHNELL,
+    ("flux1", "kontext"): FLUX1_KONTEXT,
+    ("qwen_image", "edit"): QWEN_IMAGE_EDIT,
+    ("qwen_image", "edit_plus"): QWEN_IMAGE_EDIT_PLUS,
+    ("qwen_image", "edit_2511"): QWEN_IMAGE_EDIT_2511,
     ("flux1", "fill"): FLUX1_FILL,
     ("flux1", "control"): FLUX1_CONTROL,
 }

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .family import Defaults, Family, Flow, Latents, Shift, TextPart
+from .family import Defaults, Family, Feature, Flow, Latents, Shift, TextPart
 from .flow_sampling import SAMPLERS
+from .references import KONTEXT_SIZES, MEGAPIXEL, References
 
 SIXTEEN_CHANNELS = Latents("flux", 16, patch=2, scaling_factor=0.3611, shift_factor=0.1159)
 TOKENS_TO_MU = ((256, 0.5), (4096, 1.15))
+EDITING: frozenset[Feature] = frozenset(
+    {"lora"}
+)  # the residuals of a ControlNet have no tokens of references
 UNIFORM_FIRST = ("SGM Uniform", "Simple", "Normal", "Beta", "Karras")
 
 SD3 = Family(
@@ -64,6 +68,14 @@ FLUX1_SCHNELL = replace(
     guidance="none",
     defaults=Defaults(steps=4, guidance=1.0, side=1024),
 )
+# Its pipeline takes one image. Several are placed side by side, as in ComfyUI.
+FLUX1_KONTEXT = replace(
+    FLUX1,
+    label="FLUX.1 Kontext",
+    features=EDITING | {"emphasis"},
+    references=References(most=4, sizes=KONTEXT_SIZES),
+    defaults=Defaults(steps=28, guidance=2.5, side=1024),
+)
 # Defaults are those of their pipelines. Edges want a guidance of about 30 and depth one of 10; the tensors do not tell which.
 FLUX1_FILL = replace(
     FLUX1,
@@ -97,7 +109,8 @@ FLUX2 = Family(
     # Normalized by the statistics of the VAE's batch norm, after packing patches of 2 x 2 into channels.
     latents=Latents("flux2", 128, scale=16),
     flow=Flow("t", Shift(by_steps=((8.73809524e-05, 1.89833333), (0.00016927, 0.45666666)))),
-    features=frozenset({"lora", "references"}),
+    features=frozenset({"lora"}),
+    references=References(most=4, grows=False, multiple=16),
     samplers=SAMPLERS,
     schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=4, guidance=1.0, side=1024),
@@ -114,4 +127,23 @@ QWEN_IMAGE = Family(
     samplers=SAMPLERS,
     schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=20, guidance=4.0, side=1024),
+)
+QWEN_IMAGE_EDIT = replace(
+    QWEN_IMAGE,
+    label="Qwen-Image-Edit",
+    features=EDITING,
+    text=(TextPart("qwen2_5_vl_7b", 1024, padded=False, edits="plain"),),
+    references=References(most=1, vision_area=MEGAPIXEL),
+)
+QWEN_IMAGE_EDIT_PLUS = replace(
+    QWEN_IMAGE,
+    label="Qwen-Image-Edit-2509",
+    features=EDITING,
+    text=(TextPart("qwen2_5_vl_7b", 1024, padded=False, edits="numbered"),),
+    references=References(most=3, vision_area=384 * 384),
+)
+QWEN_IMAGE_EDIT_2511 = replace(
+    QWEN_IMAGE_EDIT_PLUS,
+    label="Qwen-Image-Edit-2511",
+    references=References(most=3, vision_area=384 * 384, clean=True),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
@@ -12,6 +13,7 @@ from tokenizers.models import BPE
 from .tokenizer import letters_of_bytes
 
 START, END, PADDING = 151644, 151645, 151643  # <|im_start|>, <|im_end|>, <|endoftext|>
+IMAGE_START, IMAGE_END, IMAGE = 151652, 151653, 151655  # <|vision_start|>, <|vision_end|>, <|image_pad|>
 THINK, END_OF_THOUGHT = 151667, 151668
 TEMPLATE_TOKENS = 8  # of a message without text
 VOCABULARY_SIZE = 151936  # rows of the embedding table of the released models
@@ -47,6 +49,34 @@ def described_tokens(prompt: str) -> list[int]:
     encode = _tokenizer().encode
     task = [START, *encode(f"system\n{DESCRIBE}").ids, END, *encode("\n").ids]
     return task + chat_tokens(prompt)
+
+
+# What Qwen-Image-Edit tells its text encoder before images and prompt.
+INSTRUCT = (
+    "Describe the key features of the input image (color, shape, size, texture, objects, background), then explain how the"
+    " user's text instruction should alter or modify the image. Generate a new image that meets the user's requirements"
+    " while maintaining consistency with the original input where appropriate."
+)
+INSTRUCT_TOKENS = 64  # of the beginning, whose states are not used
+
+
+def edit_tokens(prompt: str, images: Sequence[int], *, numbered: bool, most: int | None = None) -> list[int]:
+    """The prompt as the message of a user who shows images, after the task of Qwen-Image-Edit.
+
+    ``images``: the number of tokens of each. ``numbered``: "Picture 1: " precedes the first, as in the models from 2509
+    on. ``most``: number of tokens of the prompt, whose end is cut off; None: all.
+    """
+    encode = _tokenizer().encode
+    tokens = [START, *encode(f"system\n{INSTRUCT}").ids, END, *encode("\n").ids, START, *encode("user\n").ids]
+    for number, count in enumerate(images, 1):
+        tokens += encode(f"Picture {number}: ").ids if numbered else []
+        tokens += [IMAGE_START, *[IMAGE] * count, IMAGE_END]
+    return [*tokens, *encode(prompt).ids[:most], END, *encode("\n").ids, START, *encode("assistant\n").ids]
+
+
+def tokens_of(text: str) -> list[int]:
+    """The tokens of a text alone, in which names of special tokens are plain text."""
+    return list(_tokenizer().encode(text).ids)
 
 
 @cache

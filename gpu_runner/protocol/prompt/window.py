@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpu_runner.protocol.families.family import Family, TextPart
 from gpu_runner.protocol.generation_request import GenerationRequest
 
-from .qwen_tokenizer import DESCRIBE_TOKENS, TEMPLATE_TOKENS, chat_tokens, described_tokens
+from .qwen_tokenizer import DESCRIBE_TOKENS, TEMPLATE_TOKENS, chat_tokens, described_tokens, tokens_of
 from .t5_tokenizer import t5_length
 
 MOST_TEMPLATE_TOKENS = TEMPLATE_TOKENS + 4  # with an empty thought
@@ -38,6 +38,8 @@ def cut_prompts(family: Family, request: GenerationRequest) -> tuple[str, ...]:
 def _length(part: TextPart, prompt: str, emphasis: str) -> int:
     if part.kind == "t5_xxl":
         return t5_length(prompt, emphasis)
+    if part.edits:
+        return len(tokens_of(prompt))
     if part.kind == "qwen2_5_vl_7b":
         return len(described_tokens(prompt)) - DESCRIBE_TOKENS
     return len(chat_tokens(prompt, answers_at_once=bool(part.layers)))

@@ -8,6 +8,7 @@ import binascii
 from PIL import Image
 
 from gpu_runner.imaging import images
+from gpu_runner.imaging.scaled_image import ScaledImage
 from gpu_runner.protocol import RunRequest
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.request_parts.values import InputImage
@@ -22,6 +23,13 @@ def read_sources(run_request: RunRequest) -> list[Source]:
         image: Source(_init_image(run_request, image), mask) for image in set(request.init_images)
     }
     return [sources_by_image[image] for image in request.init_images]
+
+
+def read_references(run_request: RunRequest) -> tuple[ScaledImage, ...]:
+    """Images that all outputs are drawn after, flattened on the background color."""
+    request = run_request.request
+    decoded = (decode_image(run_request, image) for image in request.images)
+    return tuple(ScaledImage(images.flatten(image, request.background)) for image in decoded)
 
 
 def _init_image(run_request: RunRequest, image: InputImage) -> Image.Image:

@@ -15,6 +15,7 @@ from gpu_runner.protocol import GenerationRequest, RunRequest
 from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.families.limits import limits
+from gpu_runner.protocol.families.references import too_many
 from gpu_runner.protocol.prompt.composition import PromptTooLong
 from gpu_runner.protocol.request_parts.backgrounds import ChangeBackground, CutOut
 from gpu_runner.protocol.request_parts.details import DetailPass
@@ -36,7 +37,7 @@ from gpu_runner.tasks.tiled_upscaling import resize_by_interpolation, run_withou
 from .auxiliary_models import load_upscaler, restoration
 from .control_units import ControlUnitBuilder, InitImageView
 from .detail_passes import with_details
-from .input_images import decode_image, read_sources
+from .input_images import decode_image, read_references, read_sources
 
 AnyPlan = Plan | UpscalePlan | PrecomputedPlan | AnalysisPlan
 
@@ -118,7 +119,7 @@ def _plan(store: ModelStore, run_request: RunRequest, sources: tuple[Source, ...
     upscaler = load_upscaler(store, run_request, second_stage.upscaler if second_stage else request.upscaler)
     models = Models.of(store, run_request)
     _check_family(models, request)
-    plan = Plan.of(request, models, upscaler)
+    plan = replace(Plan.of(request, models, upscaler), references=read_references(run_request))
     if run_request.request.change_background is not None:
         return replace(plan, canvases=_backdrops(store, run_request, run_request.request.change_background))
     if isinstance(upscaler, str) and request.tiled is None and not request.details_only:
@@ -132,6 +133,10 @@ def _check_family(models: Models, request: GenerationRequest) -> None:
     if limit := next(limits(family, request), None):
         allowed = f": {', '.join(limit.allowed)}" if limit.allowed else ""
         raise InvalidRequest(f"{family.label} does not support {limit.name} {limit.got}".rstrip() + allowed)
+    if surplus := next(too_many(family.references, request), None):
+        raise InvalidRequest(
+            f"{family.label} takes at most {surplus.most} reference images (got {surplus.count})"
+        )
     for second in filter(None, (models.refiner, models.hires)):
         if second.family != family.name and (second.facts.flow or family.flow):
             raise InvalidRequest(f"a second checkpoint must be of the family {family.label}")

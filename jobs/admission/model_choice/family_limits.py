@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from gpu_runner.protocol import GenerationRequest
 from gpu_runner.protocol.families.family import Family
 from gpu_runner.protocol.families.limits import left_out, limits
+from gpu_runner.protocol.families.references import too_many
 from gpu_runner.protocol.prompt.window import cut_prompts, window_of
 from jobs.errors import Refused, Unsupported
 from jobs.models import Backend
@@ -21,7 +22,10 @@ from .resolution import ModelResolver
 
 def family_limits(models: ModelResolver, request: GenerationRequest) -> Iterator[Refused]:
     """Yield a refusal for each field that the family does not take. ComfyUI's own workflows decide for themselves."""
-    found = _find(models, request.checkpoint) if models.backend == Backend.PIPELINE else None
+    if models.backend != Backend.PIPELINE:
+        return
+    found = _find(models, request.checkpoint)
+    yield from _too_many_references(found, request)
     if found is None:
         return
     checkpoint, family = found
@@ -39,6 +43,32 @@ def family_limits(models: ModelResolver, request: GenerationRequest) -> Iterator
             )
         yield Unsupported(message, field=limit.field, words=words)
     yield from _other_latents(models, request, checkpoint, family)
+
+
+def _too_many_references(
+    found: tuple[ModelFile, Family] | None, request: GenerationRequest
+) -> Iterator[Refused]:
+    references = found[1].references if found else None
+    for surplus in too_many(references, request):
+        words = {"field": surplus.field, "most": surplus.most, "count": surplus.count}
+        if found is None or not surplus.most:
+            message = _(
+                "%(field)s: no model of this server takes reference images, and no workflow template of a ComfyUI"
+                " server is set up for this request."
+            )
+            if found is not None:
+                words["name"] = found[0].name
+                message = _(
+                    "%(field)s: %(name)s takes no reference images, and no workflow template of a ComfyUI server is"
+                    " set up for this request."
+                )
+        else:
+            words |= {"name": found[0].name, "family": found[1].label}
+            message = _(
+                "%(field)s: %(name)s, which is of the family %(family)s, takes at most %(most)d reference images for one"
+                " output (got %(count)d)."
+            )
+        yield Unsupported(message, field=surplus.field, words=words)
 
 
 def _other_latents(

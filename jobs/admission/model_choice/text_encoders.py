@@ -8,11 +8,12 @@ from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from gpu_runner.protocol import ModelName
+from gpu_runner.protocol.families.family import TextPart
 from gpu_runner.protocol.model_detection.parts.text_encoders import LABELS
 from jobs.errors import Unsupported
 from models_registry.family_facts import family_facts
 from models_registry.models import ENCODER, FOLDERS, Kind, ModelFile
-from models_registry.parts import chosen_encoder, separate_parts, takes_text_encoders
+from models_registry.parts import chosen_encoder, encoder_fits, separate_parts, takes_text_encoders
 from models_registry.selectors import list_for
 
 
@@ -34,7 +35,7 @@ def text_encoders_for(checkpoint: ModelFile, source: BusinessSource) -> dict[str
         if file is not None:
             found[part.kind] = file
         elif not part.optional:
-            raise _missing(checkpoint, part.kind)
+            raise _missing(checkpoint, part)
     return {ModelName(Kind.TEXT_ENCODER, file.name).key: file for file in found.values()}
 
 
@@ -55,11 +56,26 @@ def _of_row(checkpoint: ModelFile, usable: set[int]) -> dict[str, ModelFile]:
         message = _("%(name)s uses the text encoder %(file)s, which cannot be used.")
         words = {"name": checkpoint.name, "file": unusable.name}
         raise Unsupported(message % words, field="checkpoint")
-    return {str(file.metadata.get(ENCODER)): file for file in files}
+    found = {str(file.metadata.get(ENCODER)): file for file in files}
+    for part in separate_parts(checkpoint):
+        if part.edits and part.kind in found and not encoder_fits(checkpoint, found[part.kind]):
+            if "text_encoder_files" in checkpoint.edited_fields:
+                message = _(
+                    "%(name)s uses the text encoder %(file)s, which has no vision part to read images."
+                )
+                words = {"name": checkpoint.name, "file": found[part.kind].name}
+                raise Unsupported(message % words, field="checkpoint")
+            del found[part.kind]  # a scan has chosen it before the row said that the model edits
+    return found
 
 
-def _missing(checkpoint: ModelFile, kind: str) -> Unsupported:
+def _missing(checkpoint: ModelFile, part: TextPart) -> Unsupported:
     message = _("%(name)s needs the text encoder %(encoder)s: put its file into the folder %(folder)s.")
+    if part.edits:
+        message = _(
+            "%(name)s needs the text encoder %(encoder)s with its vision part, which reads the images: put such a file into"
+            " the folder %(folder)s."
+        )
     folder = FOLDERS[Kind.TEXT_ENCODER]
-    words = {"name": checkpoint.name, "encoder": LABELS[kind], "folder": folder}
+    words = {"name": checkpoint.name, "encoder": LABELS[part.kind], "folder": folder}
     return Unsupported(message % words, field="checkpoint")

@@ -12,6 +12,7 @@ from access.models import BusinessSource
 from gpu_runner.protocol.workflows.capabilities import unsupported_fields, without_ignorable
 from gpu_runner.protocol.workflows.default_purpose import purpose_of, purposes_of
 from gpu_runner.protocol.workflows.request_images.references import with_references
+from jobs.admission.model_choice import references
 from jobs.admission.submission import Submission
 from jobs.errors import Refused, Unsupported
 from jobs.execution import back_off, runner_inventory
@@ -35,7 +36,7 @@ def routed(submission: Submission) -> Submission:
     if template is None and (submission.backend == Backend.COMFYUI or submission.request.video):
         template = _default(submission)
     if template is None:
-        return submission
+        return references.with_references(submission)
     submission = replace(submission, backend=Backend.COMFYUI, workflow=template)
     if rule and rule.model and "checkpoint" not in template.slots:  # the name has chosen the template
         unnamed = submission.request.model_copy(update={"checkpoint": ""})
@@ -76,12 +77,6 @@ def every(submission: Submission) -> Iterator[Refused]:
     """Yield all reasons why the request cannot be executed with its template."""
     template = submission.workflow
     if template is None:
-        if submission.request.images:
-            message = _(
-                "%(field)s: no model of this server takes reference images, and no workflow template of a ComfyUI"
-                " server is set up for this request."
-            )
-            yield Unsupported(message, field="images")
         return
     workflow = template.workflow()
     if template.output == OutputType.VIDEO and submission.request.video is None:

@@ -83,7 +83,7 @@ DEFAULTS = [
 ]
 PARTS = ["vae_file", "text_encoder_files"]
 SIZE = {"default_width", "default_height"}
-TRAINING = ["prediction_type", "zero_terminal_snr"]
+TRAINING = ["prediction_type", "zero_terminal_snr", "variant"]
 SCANNED = ["kind", "family", "path", "size", "whole_hash", "tensors_sha256", "legacy_hash", "metadata"]
 LORA_PARTS = ["left_out", "bundled_embeddings"]
 GROUPS: list[tuple[str | Promise, list[str]]] = [

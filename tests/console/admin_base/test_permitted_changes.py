@@ -158,6 +158,7 @@ CHECKPOINT = MODEL_FILE | {
     "prompt_prefix",
     "text_encoder_files",
     "vae_file",
+    "variant",
     "zero_terminal_snr",
 }
 STYLE_PRESET = {

@@ -8,6 +8,7 @@ from jobs.images.storage import read_input
 from jobs.models import Lane
 from models_registry.models import Kind, ModelFile
 from tests.dialects.ark.conftest import PROMPT, data_uri
+from tests.support.editing_checkpoint import editing_checkpoint
 from tests.support.fake_runner import png
 from tests.support.text_model_server import DETAILS
 
@@ -337,3 +338,15 @@ def test_optimization_without_a_text_model_is_refused_for_a_strict_source(alice,
 def test_optimization_with_a_long_reasoning_is_refused(alice):
     options = {"mode": "standard", "thinking": "enabled"}
     assert alice.refused(optimize_prompt_options=options)["param"] == "optimize_prompt_options.thinking"
+
+
+@pytest.mark.field("ark_images_generations", "image")
+def test_images_are_references_of_a_checkpoint_that_edits(alice):
+    editing_checkpoint()
+    images = [data_uri(png(side, 64)) for side in range(64, 70)]
+    one = alice.request(model="klein", image=images[0])
+    assert (one.task, one.strength) == ("img2img", 1.0)
+    assert len(alice.request(model="klein", image=images[:4], size="256x256").images) == 4
+    error = alice.post(model="klein", image=images, size="256x256").json()["error"]
+    assert error["param"] == "image"
+    assert "takes at most 4 reference images for one output (got 6)" in error["message"]

@@ -12,6 +12,7 @@ from access.models import AccessKey
 from jobs.models import Job
 from models_registry.models import Kind, ModelFile
 from tests.dialects.openai.conftest import PROMPT, mask_file
+from tests.support.editing_checkpoint import editing_checkpoint
 from tests.support.fake_runner import png
 from tests.support.web_server import WebServer, answer
 
@@ -229,7 +230,7 @@ def _form(boundary: str, fields: dict[str, str], image: bytes) -> bytes:
     ("fields", "param", "message"),
     [
         ({"image": []}, "image", "Missing required parameter: 'image'"),
-        ({"image": [png(), png()]}, "image", "no model of this server takes reference images"),
+        ({"image": [png(), png()]}, "image", "takes no reference images, and no workflow template"),
         ({"image": b"<html>"}, "image", "not an image file"),
         ({"image": png()[:60]}, "image", "damaged or incomplete"),
         ({"image": b""}, "image", ""),
@@ -324,3 +325,19 @@ def test_image_of_another_tenant_is_not_found_by_its_hash(alice, charlie):
 def test_edit_with_a_key_of_another_dialect_is_forbidden(source, caller, checkpoint):
     client = caller(*AccessKey.issue(source, dialects=["native"]))
     assert client.edit(image=png()).status_code == 403
+
+
+def test_images_are_references_of_a_checkpoint_that_edits(alice):
+    """One image is not drawn over: the output starts from noise. The size follows from the first image."""
+    editing_checkpoint()
+    fields = {"model": "klein", "async": "true"}
+    job = alice.job(alice.edit(image=png(240, 120), **fields))
+    assert (job.generation_request.task, job.generation_request.strength) == ("img2img", 1.0)
+    both = {"image[]": [png(240, 120), png(64, 64)]}
+    request = alice.job(alice.edit(**both, **fields)).generation_request
+    assert (request.task, len(request.images), request.init_images) == ("txt2img", 2, ())
+    assert request.width > request.height
+    assert request.width % 16 == request.height % 16 == 0
+    error = alice.edit(**{"image[]": [png(64 + n, 64) for n in range(15)]}, **fields).json()["error"]
+    assert error["param"] == "image"
+    assert "takes at most 4 reference images for one output (got 15)" in error["message"]

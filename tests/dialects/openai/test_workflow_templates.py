@@ -56,7 +56,7 @@ def test_wrong_number_of_images_is_refused_by_name(alice, rule):
 def test_edit_without_a_rule_takes_one_image(alice):
     error = alice.edit(**{"image[]": [FIRST, SECOND]}).json()["error"]
     assert error["param"] == "image"
-    assert "no model of this server takes reference images" in error["message"]
+    assert "takes no reference images, and no workflow template" in error["message"]
 
 
 def test_mask_and_variations_go_with_one_image_only(alice, rule):

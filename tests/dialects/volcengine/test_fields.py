@@ -7,6 +7,7 @@ from jobs.models import Job
 from models_registry.models import StylePreset
 from tests.dialects.volcengine.conftest import encoded, png
 from tests.support import web_server
+from tests.support.editing_checkpoint import editing_checkpoint
 
 TABLE = "volcengine_cvprocess"
 
@@ -304,3 +305,21 @@ def test_number_beyond_a_float_in_a_part_is_refused(alice, body, part):
 def test_text_in_place_of_an_object_is_refused(alice, body, field, text):
     response = alice.call("CVProcess", body | {field: text})
     assert (response.status_code, response.json()["code"]) == (400, 50204), response.json()
+
+
+@pytest.mark.field("volcengine_cvprocess", "binary_data_base64")
+def test_several_images_are_references_of_a_style_whose_checkpoint_edits(alice, checkpoint):
+    fields = {"steps": 4, "sampler": "Euler", "strength": 0.6, "long_side": 250}
+    StylePreset.objects.create(key="edit", checkpoint=editing_checkpoint(), **fields)
+    images = [encoded(png(250, side)) for side in (120, 124, 128, 132, 136)]
+    body = {"req_key": "edit", "prompt": "make it blue"}
+    one = alice.submit({**body, "binary_data_base64": images[:1]}).generation_request
+    assert (one.task, one.strength, one.width, one.height) == ("img2img", 1.0, 240, 112)
+    assert (
+        alice.submit({**body, "binary_data_base64": images[:1], "strength": 0.4}).generation_request.strength
+        == 0.4
+    )
+    several = alice.submit({**body, "binary_data_base64": images[:4]}).generation_request
+    assert (several.task, len(several.images), several.width, several.height) == ("txt2img", 4, 240, 112)
+    refused = alice.call("CVProcess", {**body, "binary_data_base64": images})
+    assert "must have at most 4 images (got 5)" in refused.json()["message"]

@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from gpu_runner.controlnet.units import PreparedControls, PreparedUnit
 from gpu_runner.engine.batching import CPU_LIMITS, choose
+from gpu_runner.imaging.scaled_image import ScaledImage
 from gpu_runner.models.request_models import Models
 from gpu_runner.models.store import ModelStore
 from gpu_runner.networks import batched_calls
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import DecodeLatent, Operation
 from gpu_runner.protocol import GenerationRequest
+from gpu_runner.protocol.families.registry import VARIANTS
 from gpu_runner.tasks.denoising_loop import StopFlag
 from gpu_runner.tasks.generation import Plan, generate_image
 from gpu_runner.tasks.init_image import Canvas
@@ -44,9 +47,26 @@ def _plan(
     request: GenerationRequest,
     canvas: Canvas | None,
     units: Sequence[PreparedUnit],
+    references: Sequence[Image],
 ) -> Plan:
-    plan = replace(Plan.of(request, Models(checkpoint)), canvases=(canvas,) if canvas else ())
+    seen = tuple(map(ScaledImage, references))
+    plan = replace(
+        Plan.of(request, Models(checkpoint)), canvases=(canvas,) if canvas else (), references=seen
+    )
     return plan.controlled_by(PreparedControls((tuple(units),)))
+
+
+@pytest.fixture
+def small_references(monkeypatch) -> None:
+    """Families that resize references to a megapixel resize them to 64 x 64 pixels, or 96 x 48."""
+    for name in [name for name, family in VARIANTS.items() if family.references]:
+        references = VARIANTS[name].references
+        assert references is not None
+        sizes = ((64, 64), (96, 48)) if references.sizes else ()
+        small = replace(
+            references, area=64 * 64, sizes=sizes, vision_area=references.vision_area and 112 * 112
+        )
+        monkeypatch.setitem(VARIANTS, name, replace(VARIANTS[name], references=small))
 
 
 @pytest.fixture(scope="session")
@@ -58,11 +78,14 @@ def draw_latents() -> Callable[..., list[Tensor]]:
         requests: Sequence[GenerationRequest],
         canvas: Canvas | None = None,
         units: Sequence[PreparedUnit] | Sequence[Sequence[PreparedUnit]] = (),
+        references: Sequence[Sequence[Image]] = (),
     ) -> list[Tensor]:
-        """``units``: those of all requests, or of each."""
+        """``units``: those of all requests, or of each. ``references``: those of each request."""
         own = [units] * len(requests) if all(isinstance(unit, PreparedUnit) for unit in units) else units
+        seen = references or [()] * len(requests)
         plans = [
-            _plan(checkpoint, request, canvas, some) for request, some in zip(requests, own, strict=True)
+            _plan(checkpoint, request, canvas, some, images)
+            for request, some, images in zip(requests, own, seen, strict=True)
         ]
         tasks = [generate_image(plan, 0, StopFlag()) for plan in plans]
         waiting = [Waiting(task, next(task)) for task in tasks]

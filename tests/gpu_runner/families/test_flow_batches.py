@@ -32,8 +32,11 @@ STRANGERS = (
 )
 
 
-# schnell is FLUX.1 with a shorter window.
-@pytest.mark.parametrize("family", [name for name in WRITERS if name != "schnell"])
+# schnell is FLUX.1 with a shorter window; editing models are in test_references.py.
+LIKE_OTHERS = ("schnell", "kontext", "edit", "edit_plus", "edit_2511")
+
+
+@pytest.mark.parametrize("family", [name for name in WRITERS if name not in LIKE_OTHERS])
 def test_an_image_does_not_depend_on_its_batch(checkpoints, draw_latents, request_of, family):
     requests = [request_of(**fields) for fields in STRANGERS]
     sizes, execute = [], batched_calls.execute

@@ -331,7 +331,7 @@ def test_the_cost_is_that_of_the_most_regions():
             DetailPass(merge="merge"),
         ),
     )
-    assert count_evaluations(request) == [(20, 512 * 512), (27, 1024 * 512), (9, 512 * 512)]
+    assert count_evaluations(request) == [(20, 512 * 512, 0), (27, 1024 * 512, 1), (9, 512 * 512, 1)]
 
 
 def test_skipped_regions_and_a_skipped_generation_cost_nothing():

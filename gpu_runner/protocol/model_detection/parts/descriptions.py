@@ -43,7 +43,7 @@ def describe_transformer(shapes: Shapes) -> TransformerDescription | None:
     try:
         detail["context_width"] = found.context_width()
         detail["width"] = found.width()
-        detail |= found.transformer.detail(found.conversion.shapes)
+        detail |= found.detail()
     except (ArithmeticError, IndexError, ValueError) as error:
         reason = str(error) if isinstance(error, ValueError) else "its tensors have unexpected shapes"
         return TransformerDescription(family, detail, reason)
@@ -56,7 +56,12 @@ def describe_text_encoder(shapes: Shapes) -> dict[str, Any]:
     if not found or any(OTHER_PARTS.search(name) for name in shapes):
         return {}
     encoder = found[-1]
-    return {"encoder": encoder.kind, "width": encoder.width, "prefix": encoder.prefix}
+    return {
+        "encoder": encoder.kind,
+        "width": encoder.width,
+        "prefix": encoder.prefix,
+        "vision": bool(encoder.vision),
+    }
 
 
 # Networks beside which a text encoder is a part of a checkpoint.

@@ -32,14 +32,17 @@ NAMED = {
 
 @dataclass(frozen=True)
 class FoundEncoder:
-    """``blocks``: the start of the names of its layers, without the number. ``required``: other tensors that it needs."""
+    """``blocks``: the start of the names of its layers, without the number. ``required``: other tensors that it needs.
+
+    ``vision``: the prefix of the part that reads images; empty if there is none, or no whole one.
+    """
 
     kind: str
     prefix: str
     width: int
     blocks: str
     required: tuple[str, ...]
-    has_vision: bool = False
+    vision: str = ""
 
     @property
     def is_supported(self) -> bool:
@@ -131,6 +134,7 @@ def _decoders(shapes: Shapes) -> Iterator[FoundEncoder]:
             continue
         visual = (f"{found['prefix']}visual.", f"{found['prefix']}model.visual.")
         has_vision = any(name.startswith(visual) for name in shapes)
+        vision = next((one for one in visual if _is_whole_vision_part(shapes, one)), "")
         layer = f"{start}layers.0."
         if f"{layer}pre_feedforward_layernorm.weight" in shapes:
             kind = "gemma"
@@ -142,7 +146,23 @@ def _decoders(shapes: Shapes) -> Iterator[FoundEncoder]:
         else:
             kind = "llama"
         required = (f"{start}norm.weight",)
-        yield FoundEncoder(kind, found["prefix"], table[1], f"{start}layers.", required, has_vision)
+        yield FoundEncoder(kind, found["prefix"], table[1], f"{start}layers.", required, vision)
+
+
+VISION_MARKS = ("patch_embed.proj.weight", "merger.ln_q.weight", "merger.mlp.0.weight", "merger.mlp.2.weight")
+
+
+def _is_whole_vision_part(shapes: Shapes, prefix: str) -> bool:
+    """Whether the vision part of Qwen2.5-VL is there: both ends, and each block like the first."""
+    if not all(f"{prefix}{name}" in shapes for name in VISION_MARKS):
+        return False
+    blocks: dict[str, set[str]] = {}
+    pattern = re.compile(rf"{re.escape(prefix)}blocks\.(\d{{1,4}})\.(.+)")
+    for name in shapes:
+        if found := pattern.match(name):
+            blocks.setdefault(found[1], set()).add(found[2])
+    first = blocks.get("0", set())
+    return "attn.qkv.weight" in first and all(blocks.get(str(n)) == first for n in range(len(blocks)))
 
 
 FINDERS: tuple[Callable[[Shapes], Iterator[FoundEncoder]], ...] = (_clip, _open_clip, _t5, _decoders)

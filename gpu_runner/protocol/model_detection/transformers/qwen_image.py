@@ -53,11 +53,14 @@ def config(shapes: Shapes) -> Config:
     }
 
 
+def variant(shapes: Shapes) -> Config:
+    """Only ComfyUI's files of Edit-2511 are told apart. ``shapes``: also in the names of the file."""
+    return {"variant": "edit_2511"} if ZERO_CONDITION in shapes else {}
+
+
 def not_drawn(shapes: Shapes) -> str:
     if ADDITION in shapes:
         return "it is a Qwen-Image-Layered model, which is not supported"
-    if ZERO_CONDITION in shapes:
-        return "it is a Qwen-Image-Edit model of 2511, whose images are not read here"
     return ""
 
 
@@ -69,5 +72,6 @@ QWEN_IMAGE = Transformer(
     marks={"diffusers": MARKS},
     config=config,
     context="txt_in.weight",
+    detail=variant,
     not_drawn=not_drawn,
 )

@@ -45,6 +45,10 @@ class FoundTransformer:
         """Arguments of the class of diffusers. Raises ValueError."""
         return self.transformer.config(self.conversion.shapes)
 
+    def detail(self) -> Config:
+        """What tells the variants of the family apart, in names of the file or of diffusers. Raises ValueError."""
+        return self.transformer.detail({**self.own_shapes, **self.conversion.shapes})
+
     def context_width(self) -> int:
         """Width of the states of the text encoder. Raises ValueError."""
         shape = self.conversion.shapes.get(self.transformer.context, ())

@@ -1,6 +1,8 @@
-"""Requests for a template that looks at images: their init images become its references."""
+"""Requests for a template or model that looks at images: their init images become its references."""
 
 from __future__ import annotations
+
+from collections.abc import Container
 
 from gpu_runner.protocol.generation_request import GenerationRequest
 from gpu_runner.protocol.workflows.template import Workflow
@@ -32,11 +34,20 @@ def with_references(
         return request
     if len(sent) > 1 and not several_inputs:
         return request  # one output for each: refused, because the template has no slot for it
+    return as_references(request, kept=workflow.slots)
+
+
+def as_references(request: GenerationRequest, kept: Container[str] = ()) -> GenerationRequest:
+    """Return the request with its init images, which belong together, as the first of ``images``.
+
+    What it says of drawing over an init image is left out, but for the fields ``kept``.
+    """
+    sent = tuple(dict.fromkeys(request.init_images))
     fields = type(request).model_fields
     changes = {
         name: fields[name].get_default(call_default_factory=True)
         for name in OF_INIT_IMAGE
-        if name not in workflow.slots
+        if name not in kept
     }
     if len(sent) > 1:
         changes |= {"num_images": max(1, request.num_images // len(sent)), "batch_size": 1}

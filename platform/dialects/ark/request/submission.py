@@ -22,6 +22,7 @@ from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.images.labels.explicit import override_warning
 from jobs.models import Lane
 from models_registry.errors import ModelNotFound, ModelUnusable
+from models_registry.family_facts import takes_references
 from models_registry.models import Kind, ModelFile
 from models_registry.native_size import native_size
 from models_registry.selectors import names_of_rules, resolve
@@ -155,9 +156,10 @@ def _check_image_guidance(fields: ImageRequest, checkpoint: ModelFile) -> None:
 
 
 def _img2img(fields: ImageRequest, checkpoint: ModelFile, image: _Input, size: Size) -> dict[str, Any]:
-    """An InstructPix2Pix checkpoint keeps the image by its guidance, any other one by the strength.
+    """An InstructPix2Pix checkpoint keeps the image by its guidance, one that reads references by looking at it, any other
+    one by the strength.
 
-    Several images are for a workflow template; admission refuses them where there is none.
+    Several images are for checkpoints that read references, or for a workflow template.
     """
     if len(image.references) > 1:
         return {"images": image.references, **size._asdict()}
@@ -165,7 +167,7 @@ def _img2img(fields: ImageRequest, checkpoint: ModelFile, image: _Input, size: S
         "task": "img2img",
         "init_images": image.references,
         "resize_mode": "crop",
-        "strength": 1.0 if checkpoint.instruct else EDIT_STRENGTH,
+        "strength": 1.0 if checkpoint.instruct or takes_references(checkpoint) else EDIT_STRENGTH,
         "image_guidance_scale": fields.image_guidance_scale,
         **size._asdict(),
     }

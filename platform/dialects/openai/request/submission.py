@@ -20,6 +20,7 @@ from jobs.admission.model_choice.lora_tags import with_tagged_loras
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.models import Lane
 from models_registry.errors import ModelNotFound
+from models_registry.family_facts import takes_references
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import names_of_rules, resolve, styles_for
 
@@ -196,6 +197,9 @@ def _edited(
     if not files.get("mask") and not fields.mask:
         if checkpoint.instruct:
             return request | _by_instruction(fields.input_fidelity), image, []
+        if takes_references(checkpoint):
+            notes = [_("input_fidelity has no effect with this model")] if fields.input_fidelity else []
+            return request | {"strength": 1.0}, image, notes
         return request | {"strength": STRENGTHS[fields.input_fidelity or "low"]}, image, []
     mask = _image("mask", files, fields.mask or "", images, received)
     check_mask(images.files[mask.sha256], images.size_of(image))
@@ -211,7 +215,9 @@ def _with_references(
     received: dict[str, Any],
     count: int,
 ) -> tuple[dict[str, Any], InputImage, list[str]]:
-    """Fields of a request with several images, which only workflow templates take. The first one decides the size."""
+    """Fields of a request with several images, which editing models and workflow templates take. The first one decides
+    the size.
+    """
     words = {"count": count, "limit": MAX_REFERENCES}
     if isinstance(fields, VariationFields):
         raise APIError.invalid("image", _("Only one image can be varied (got %(count)d).") % words)

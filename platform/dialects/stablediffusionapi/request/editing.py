@@ -16,7 +16,7 @@ from gpu_runner.protocol.images.working_size import working_size
 from jobs.images import outpaint_canvas
 from jobs.images.input_files import MASK_THRESHOLD, mask_levels
 from jobs.images.outpaint_canvas import Box, Expanded
-from models_registry.selectors import instruct_checkpoint, leads_to_template
+from models_registry.selectors import instruct_checkpoint, leads_to_template, reads_references
 
 from . import sizes
 from .controlnet import controls
@@ -224,18 +224,19 @@ def _repaint(
 
 
 def _pix2pix(source: BusinessSource, values: Values, images: InputImages) -> Fields:
-    """Edits the image as the prompt says, by an InstructPix2Pix checkpoint or a workflow template."""
+    """Edits the image as the prompt says, by an InstructPix2Pix checkpoint, one that reads references, or a template."""
     has_template = leads_to_template(source, DIALECT, "edit")
     checkpoint = values["model_id"] or ("" if has_template else instruct_checkpoint(source))
     if not checkpoint and not has_template:
         message = _("pix2pix needs an InstructPix2Pix checkpoint, and the registry has none.")
         raise WireError.invalid({"model_id": [message]})
     scale = values["image_guidance_scale"]
+    has_no_scale = scale is None and reads_references(values["model_id"], source)
     return {
         **_img2img(values, images, images.take("init_image", values["init_image"]), strength=1.0),
         **_steps(values, 50, guidance=7),
         "checkpoint": checkpoint,
-        "image_guidance_scale": 1.0 if scale is None else scale,
+        **({} if has_no_scale else {"image_guidance_scale": 1.0 if scale is None else scale}),
     }
 
 

@@ -15,6 +15,7 @@ from jobs.admission.model_choice.defaults import defaults_of
 from jobs.admission.model_choice.lora_tags import refuse_tags
 from jobs.admission.submission import PREVIEWS_FOR_OPS, Submission, random_seed
 from jobs.models import Lane
+from models_registry.family_facts import family_facts
 from models_registry.models import StylePreset
 from models_registry.selectors import preset_for
 
@@ -191,12 +192,32 @@ def _task(
     """Fields of the preset's task, the images that were sent by their role, and the images that the job needs."""
     if not preset.max_images:
         return _txt2img(preset, body), {}, []
+    facts = family_facts(preset.checkpoint) if preset.checkpoint else None
+    if preset.task == preset.Task.IMG2IMG and facts is not None and facts.references is not None:
+        images = read_images(body, source, base_url, facts.references.most)
+        return _edit(preset, body, images, source)
     images = read_images(body, source, base_url, preset.max_images)
     if preset.task == preset.Task.IMG2IMG:
         (image,) = images
         return _img2img(preset, body, image, source), {"picture": image}, [image]
     inputs = inpainting(images) if preset.task == preset.Task.INPAINT else outpainting(images, body)
     return inputs.fields(preset, body), inputs.sent, [inputs.image, inputs.mask]
+
+
+def _edit(
+    preset: StylePreset, body: Body, images: list[ImageFile], source: BusinessSource
+) -> tuple[dict[str, Any], dict[str, ImageFile], list[ImageFile]]:
+    """Fields for a checkpoint that reads references. The first image decides the size. Without ``strength``, nothing is
+    drawn over it.
+    """
+    fields = _img2img(preset, body, images[0], source)
+    if "strength" not in body:
+        fields["strength"] = 1.0
+    if len(images) > 1:
+        size = {name: fields[name] for name in ("width", "height")}
+        fields = {"images": tuple(image.reference for image in images), **size}
+    sent = {"picture" if number == 1 else f"picture_{number}": one for number, one in enumerate(images, 1)}
+    return fields, sent, images
 
 
 def _img2img(preset: StylePreset, body: Body, image: ImageFile, source: BusinessSource) -> dict[str, Any]:
