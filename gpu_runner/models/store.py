@@ -50,7 +50,9 @@ class ModelStore:
         dtype: torch.dtype,
         budget_bytes: int,
         ram_budget_bytes: int = 0,
+        on_loaded: Callable[[LoadedCheckpoint], None] = lambda checkpoint: None,
     ) -> None:
+        """``on_loaded`` is called with each checkpoint that has come onto the device, before it is used."""
         self._root = root
         self._device = torch.device(device)
         self.dtype = dtype
@@ -61,6 +63,7 @@ class ModelStore:
         self._ram = MemoryCache(ram_budget_bytes, after_eviction) if ram_budget_bytes else self._cache
         self._load_lock = Lock()  # one load at a time: parallel reads slow each other down
         self.loads_total = 0
+        self._on_loaded = on_loaded
         self._variant_lock = Lock()  # for variants of loaded models, which need not wait for a load
 
     def get(self, file: ModelFile, variant: Variant = PLAIN) -> LoadedCheckpoint:
@@ -190,13 +193,17 @@ class ModelStore:
                 for read in self._ram.files():  # the time from the file, not from RAM
                     if read.sha256 == file.sha256:
                         loaded_model = loaded_model.model_copy(update={"load_seconds": read.load_seconds})
-                return CacheEntry(in_ram.moved(self._device), in_ram.size_bytes, file=loaded_model)
+                on_device = in_ram.moved(self._device)
+                self._on_loaded(on_device)
+                return CacheEntry(on_device, in_ram.size_bytes, file=loaded_model)
 
             return self._create(self._cache, key, in_ram.size_bytes, move)
 
     def _load_checkpoint(self, file: ModelFile, device: torch.device) -> Callable[[TensorFile], CacheEntry]:
         def load(tensors: TensorFile) -> CacheEntry:
             checkpoint = load_checkpoint(tensors, file, device, self.dtype)
+            if device == self._device:
+                self._on_loaded(checkpoint)
             return CacheEntry(
                 checkpoint, checkpoint.size_bytes, file=_loaded_model(file, checkpoint.size_bytes)
             )

@@ -21,5 +21,5 @@ def unpacked(tokens: Tensor, height: int, width: int) -> Tensor:
 
 def positions(rows: int, columns: int, device: torch.device) -> Tensor:
     """Positions of image tokens: (rows * columns, 3), of which the first number is 0."""
-    places = torch.cartesian_prod(torch.arange(rows), torch.arange(columns))
-    return torch.nn.functional.pad(places, (1, 0)).float().to(device)
+    places = torch.cartesian_prod(torch.arange(rows, device=device), torch.arange(columns, device=device))
+    return torch.nn.functional.pad(places, (1, 0)).float()

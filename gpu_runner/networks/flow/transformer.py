@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gpu_runner.networks.device_values import on_device
 from gpu_runner.networks.diffusion.guidance import DenoiseInput
 from gpu_runner.networks.loaded import LoadedCheckpoint
 
@@ -39,9 +40,9 @@ def _rows(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> Rows:
     references = [one.extra for one in per_row if one.extra is not None]
     return Rows(
         x=torch.stack([one.x for one in per_row]).to(checkpoint.dtype),
-        times=torch.tensor([one.sigma for one in per_row], device=device),
+        times=on_device([one.sigma for one in per_row], device),
         texts=[text for one in inputs for text in one.guidance.conditionings],
-        guidance=None if None in values else torch.tensor(values, device=device),
+        guidance=None if None in values else on_device(values, device),
         references=torch.stack(references).to(checkpoint.dtype) if references else None,
     )
 
@@ -57,13 +58,12 @@ def _velocities(checkpoint: LoadedCheckpoint, rows: Rows) -> Tensor:
         return call(checkpoint.unet, rows)
     result = torch.empty_like(rows.x)
     for length in sorted(set(lengths)):
-        places = torch.tensor(
-            [row for row, of_row in enumerate(lengths) if of_row == length], device=rows.x.device
-        )
+        indices = [row for row, of_row in enumerate(lengths) if of_row == length]
+        places = on_device(indices, rows.x.device)
         part = Rows(
             rows.x[places],
             rows.times[places],
-            [rows.texts[row] for row in places.tolist()],
+            [rows.texts[row] for row in indices],
             None if rows.guidance is None else rows.guidance[places],
             None if rows.references is None else rows.references[places],
         )
