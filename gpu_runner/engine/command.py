@@ -87,7 +87,15 @@ def build_engine(options: argparse.Namespace) -> Engine:
     ram = options.model_ram_mb * 2**20 or devices.ram_for_models(device)
     dtype = devices.default_dtype(device)
     on_loaded = speed_options.prepare(options, device)
-    store = ModelStore(options.models_root, device, dtype, budget, ram, on_loaded)
+    store = ModelStore(
+        options.models_root,
+        device,
+        dtype,
+        budget,
+        ram,
+        on_loaded,
+        float8=options.weight_storage == speed_options.FLOAT8,
+    )
     return Engine(store, device, attention=options.attention_backend)
 
 

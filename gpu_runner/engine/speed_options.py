@@ -23,6 +23,7 @@ from gpu_runner.protocol.errors import ModelUnavailable
 log = logging.getLogger(__name__)
 
 OFF, REGIONAL = "off", "regional"
+FULL, FLOAT8 = "full", "float8"
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("ATTENTION_BACKEND") or "native",
         help=", ".join(attention.BACKENDS),
     )
+    parser.add_argument(
+        "--weight-storage",
+        default=os.environ.get("WEIGHT_STORAGE") or FULL,
+        help=f"{FULL} or {FLOAT8}: large weights of denoisers take half the memory of float16",
+    )
 
 
 def prepare(options: argparse.Namespace, device: torch.device) -> Callable[[LoadedCheckpoint], None]:
@@ -49,6 +55,10 @@ def prepare(options: argparse.Namespace, device: torch.device) -> Callable[[Load
     """
     if problem := attention.problem(options.attention_backend, device):
         raise DeviceUnavailable(problem)
+    if options.weight_storage not in (FULL, FLOAT8):
+        raise DeviceUnavailable(
+            f"WEIGHT_STORAGE must be {FULL} or {FLOAT8} (got {options.weight_storage[:40]!r})"
+        )
     if options.torch_compile not in (OFF, REGIONAL):
         raise DeviceUnavailable(
             f"TORCH_COMPILE must be {OFF} or {REGIONAL} (got {options.torch_compile[:40]!r})"

@@ -36,10 +36,15 @@ class CompiledBlock:
     """Marks the blocks that can run as compiled code."""
 
 
+def repeated_blocks(network: nn.Module) -> list[nn.Module]:
+    """The blocks that most of a denoiser consists of, as far as they are not compiled yet."""
+    named = getattr(network, "_repeated_blocks", None) or UNNAMED.get(type(network).__name__, ())
+    return [module for module in network.modules() if type(module).__name__ in named]
+
+
 def compile_blocks(network: nn.Module) -> int:
     """Let the repeated blocks of a network run as compiled code within ``compiled_calls``. Returns their number."""
-    named = getattr(network, "_repeated_blocks", None) or UNNAMED.get(type(network).__name__, ())
-    blocks = [module for module in network.modules() if type(module).__name__ in named]
+    blocks = repeated_blocks(network)
     for block in blocks:
         block.__class__ = _compiled_class(type(block))
     return len(blocks)
