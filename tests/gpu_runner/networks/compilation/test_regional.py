@@ -41,6 +41,7 @@ def compiled(tmp_path_factory):
             ModelStore(folder, "cpu", torch.float32, 2**30, on_loaded=on_loaded)
             for on_loaded in (compile_and_warm_up, lambda checkpoint: None)
         ]
+        stores[0].checkpoint(file)  # compiling takes longer than a test waits for an image
         found[name] = (*stores, file)
     yield found
     torch.compiler.set_stance("default")
