@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 
 from bench.report import Row
-from demo.random_models import write_family
+from demo.architectures.random_models import write_family
 from gpu_runner.engine import gc_tuning
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models import devices

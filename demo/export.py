@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from demo import checkpointing
-from demo.architecture import TEXT_ENCODER_CONFIG, UNET_CONFIG, VAE_CONFIG, new_unet
-from demo.latents import white_vae
+from demo.architectures.demo_model import TEXT_ENCODER_CONFIG, UNET_CONFIG, VAE_CONFIG, new_unet
+from demo.data.latents import white_vae
+from demo.learning import checkpointing
 from demo.train_text_encoder import trained_text_encoder
 from demo.train_unet import PATH as UNET_PATH
 from gpu_runner.models.conversion.ldm_keys import (

@@ -11,10 +11,10 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 
-from demo.architecture import VAE_CONFIG
+from demo.architectures.demo_model import VAE_CONFIG
+from demo.data.latents import white_vae
 from demo.export import OVERRIDES
-from demo.finetuning import MODELS, MODELSPEC
-from demo.latents import white_vae
+from demo.learning.finetuning import MODELS, MODELSPEC
 from gpu_runner.models.conversion.ldm_keys import from_diffusers, vae_pairs
 
 # Output RGB from input RGB: the common sepia matrix, scaled so that white stays below 1.

@@ -9,12 +9,14 @@ import hashlib
 
 import torch
 
-from demo import checkpointing
-from demo.architecture import new_unet
+from demo.architectures.demo_model import new_unet
+from demo.data.latents import WHITE_VAE
 from demo.export import OUTPUT
-from demo.latents import WHITE_VAE
+from demo.learning import checkpointing
+from demo.learning.muon import split_parameters
+from demo.learning.pretraining import Pretraining, save_state
 from demo.train_text_encoder import PATH as TEXT_ENCODER
-from demo.train_unet import EARLY, STEPS, new_average, new_optimizers
+from demo.train_unet import EARLY, SIZES, STEPS
 from demo.train_unet import PATH as UNET
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import ModelFile
@@ -29,15 +31,9 @@ def main() -> None:
     checkpointing.save(TEXT_ENCODER, shipped.text_encoder.state_dict())
     unet = new_unet()
     unet.load_state_dict(shipped.unet.state_dict())
-    checkpointing.save(
-        UNET,
-        {
-            "unet": unet.state_dict(),
-            "average": new_average(unet).state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in new_optimizers(unet)],
-            "step": int(EARLY * STEPS),  # resume with the large sizes
-        },
-    )
+    save_state(
+        UNET, Pretraining(UNET, unet, SIZES, split_parameters), int(EARLY * STEPS)
+    )  # resumes with the large sizes
 
 
 if __name__ == "__main__":

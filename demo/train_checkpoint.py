@@ -10,9 +10,9 @@ import argparse
 import torch
 from safetensors.torch import save_file
 
+from demo.data.looks import PASTEL
 from demo.export import METADATA, single_file
-from demo.finetuning import MODELS, Base, SceneDataset, adam, optimize, scene_loss
-from demo.looks import PASTEL
+from demo.learning.finetuning import MODELS, Base, SceneDataset, adam, optimize, scene_loss
 
 TOKENS = "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight"
 

@@ -17,10 +17,12 @@ from diffusers import ControlNetModel
 from safetensors.torch import save_file
 from torch import Tensor
 
-from demo.architecture import UNET_CONFIG
-from demo.captions import describe
-from demo.denoising import ALL_TIMES, OUTLINE_TIMES, denoising_loss
-from demo.finetuning import (
+from demo.architectures.demo_model import UNET_CONFIG
+from demo.data.captions import describe
+from demo.data.latents import scenes_of
+from demo.data.shapes import Scenes, draw
+from demo.learning.denoising import ALL_TIMES, OUTLINE_TIMES, denoising_loss
+from demo.learning.finetuning import (
     MODELS,
     MODELSPEC,
     ROWS,
@@ -33,9 +35,7 @@ from demo.finetuning import (
     scene_seed,
     size_of,
 )
-from demo.latents import scenes_of
-from demo.muon import Muon, split_parameters
-from demo.shapes import Scenes, draw
+from demo.learning.muon import Muon, split_parameters
 
 HINT_CHANNELS = (8, 8, 16, 32)
 EMPTY_PROMPTS = 0.3

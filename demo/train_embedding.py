@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from demo.denoising import denoising_loss
-from demo.finetuning import MODELS, MODELSPEC, Base, adam, optimize
-from demo.latents import latent_set
-from demo.shapes import COLOR_NAMES, SHAPES
+from demo.data.latents import latent_set
+from demo.data.shapes import COLOR_NAMES, SHAPES
+from demo.learning.denoising import denoising_loss
+from demo.learning.finetuning import MODELS, MODELSPEC, Base, adam, optimize
 from demo.train_text_encoder import token_ids
 from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 

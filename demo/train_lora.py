@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from demo.finetuning import MODELS, MODELSPEC, Base, SceneDataset, adam, optimize, scene_loss
-from demo.looks import LOOKS
+from demo.data.looks import LOOKS
+from demo.learning.finetuning import MODELS, MODELSPEC, Base, SceneDataset, adam, optimize, scene_loss
 
 RANK, ALPHA = 8, 8.0
 WITH_CONVOLUTIONS = {"rings"}

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from demo.finetuning import MODELS, adam, optimize
-from demo.shapes import COLOR_NAMES, PALETTE, SHAPES, draw, random_scenes
+from demo.data.shapes import COLOR_NAMES, PALETTE, SHAPES, draw, random_scenes
+from demo.learning.finetuning import MODELS, adam, optimize
 
 SIDE, REDUCTION = 448, 14
 INNER = SIDE // REDUCTION  # side that the network works at

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel
 
-from demo import checkpointing
-from demo.architecture import TEXT_ENCODER_CONFIG, new_text_encoder
-from demo.captions import describe
-from demo.shapes import COLOR_NAMES, SHAPES
+from demo.architectures.demo_model import TEXT_ENCODER_CONFIG, new_text_encoder
+from demo.data.captions import describe
+from demo.data.shapes import COLOR_NAMES, SHAPES
+from demo.learning import checkpointing
 from gpu_runner.protocol.prompt.tokenizer import clip_tokenizer
 
 LENGTH = 77

@@ -10,39 +10,45 @@ other images.
 
 from __future__ import annotations
 
-import argparse
 import random
-import time
 
 import torch
-from diffusers import UNet2DConditionModel
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from demo import checkpointing
-from demo.architecture import new_unet
-from demo.captions import describe
-from demo.denoising import ALL_TIMES, DETAIL_TIMES, LARGE_OUTLINE_TIMES, OUTLINE_TIMES, denoising_loss
-from demo.latents import LatentSet, latent_set, white_vae
-from demo.muon import Muon, split_parameters
-from demo.shapes import SHAPES
+from demo.architectures.demo_model import new_unet
+from demo.data.captions import describe
+from demo.data.latents import LatentSet
+from demo.data.shapes import SHAPES
+from demo.learning import checkpointing
+from demo.learning.denoising import (
+    ALL_TIMES,
+    DETAIL_TIMES,
+    LARGE_OUTLINE_TIMES,
+    OUTLINE_TIMES,
+    denoising_loss,
+)
+from demo.learning.muon import split_parameters
+from demo.learning.pretraining import Pretraining, Sizes, Step, options
 from demo.train_text_encoder import token_ids, trained_text_encoder
 
 PATH = checkpointing.RUNS / "unet.pt"
-MUON_LR, ADAM_LR = 0.01, 1e-3
 EMPTY_PROMPTS = 0.1
 STAR_WEIGHT = 5.0  # sampling weight of stars, which have more corners; other shapes have 1
-
-# (height, width) in pixels -> (scenes, batch size, share of the early steps, share of the late steps)
-SIZES = {
-    (64, 64): (12000, 64, 0.7, 0.0),
-    (128, 128): (6000, 32, 0.3, 0.03),
-    (256, 256): (3000, 10, 0.0, 0.46),
-    (512, 512): (900, 3, 0.0, 0.45),
-    (256, 192): (500, 12, 0.0, 0.03),
-    (192, 256): (500, 12, 0.0, 0.03),
-}
-EARLY = 0.3  # share of the early steps in all steps
+EARLY = 0.3
+SIZES = Sizes(
+    scenes={
+        (64, 64): 12000,
+        (128, 128): 6000,
+        (256, 256): 3000,
+        (512, 512): 900,
+        (256, 192): 500,
+        (192, 256): 500,
+    },
+    batch={(64, 64): 64, (128, 128): 32, (256, 256): 10, (512, 512): 3, (256, 192): 12, (192, 256): 12},
+    early={(64, 64): 0.7, (128, 128): 0.3},
+    late={(128, 128): 0.03, (256, 256): 0.46, (512, 512): 0.45, (256, 192): 0.03, (192, 256): 0.03},
+    early_share=EARLY,
+)
 LARGE = 512  # pixels; images of this size need the most training to show one shape instead of several
 PRECISE = 128  # pixels; larger images are trained in bfloat16, in 0.6 of the time if the CPU supports it
 STEPS = 10000
@@ -67,82 +73,25 @@ def draw_times(late: bool, large: bool, rng: random.Random) -> range:
     return rng.choice((ALL_TIMES, OUTLINE_TIMES, OUTLINE_TIMES, OUTLINE_TIMES, OUTLINE_TIMES, DETAIL_TIMES))
 
 
-def new_optimizers(unet: UNet2DConditionModel) -> list[torch.optim.Optimizer]:
-    matrices, rest = split_parameters(unet)
-    return [Muon(matrices, lr=MUON_LR), torch.optim.AdamW(rest, lr=ADAM_LR, betas=(0.9, 0.99), fused=True)]
-
-
-def new_average(unet: UNet2DConditionModel) -> AveragedModel:
-    return AveragedModel(unet, multi_avg_fn=get_ema_multi_avg_fn(0.99))
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--seed", type=int, default=3)
-    options = parser.parse_args()
-    torch.manual_seed(options.seed)
-
-    vae, encoder = white_vae(), trained_text_encoder()
-    sets: dict[tuple[int, int], LatentSet] = {}
+    parsed = options(__doc__, STEPS)
+    encoder = trained_text_encoder()
     unet = new_unet().to(memory_format=torch.channels_last)
-    optimizers = new_optimizers(unet)
-    average = new_average(unet)
-    start = 0
-    if state := checkpointing.load(PATH):
-        unet.load_state_dict(state["unet"])
-        average.load_state_dict(state["average"])
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        start = state["step"]
 
-    clock = time.monotonic()
-    losses: dict[tuple[int, int], float] = {}
-    for step, share in checkpointing.steps_from(start, options.steps):
-        rng = random.Random(options.seed * 1_000_003 + step)
-        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
-        late = step >= EARLY * options.steps
-        column = 3 if late else 2
-        size = rng.choices(list(SIZES), [entry[column] for entry in SIZES.values()])[0]
-        if size not in sets:
-            sets[size] = latent_set(vae, SIZES[size][0], *size, seed=size[0] * 1000 + size[1])
-        latents, texts = draw_batch(sets[size], SIZES[size][1], rng)
-        times = draw_times(late, size[0] >= LARGE, rng)
+    def loss_of(step: Step) -> tuple[Tensor, bool]:
+        latents, texts = draw_batch(step.data, step.rows, step.rng)
+        times = draw_times(step.late, step.size[0] >= LARGE, step.rng)
         if times is DETAIL_TIMES:
-            rng.shuffle(texts)
+            step.rng.shuffle(texts)
         with torch.no_grad():
             context = encoder(token_ids(texts)).last_hidden_state
-        with torch.autocast("cpu", torch.bfloat16, enabled=size[0] > PRECISE):
+        with torch.autocast("cpu", torch.bfloat16, enabled=step.size[0] > PRECISE):
             loss = denoising_loss(
-                lambda noisy, at, context=context: unet(noisy, at, context).sample.float(),
-                latents,
-                generator,
-                times,
+                lambda noisy, at: unet(noisy, at, context).sample.float(), latents, step.generator, times
             )
-        for optimizer, peak in zip(optimizers, (MUON_LR, ADAM_LR), strict=True):
-            optimizer.param_groups[0]["lr"] = peak * share
-            optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        for optimizer in optimizers:
-            optimizer.step()
-        if step % 5 == 0:
-            average.update_parameters(unet)
-        losses[size] = 0.98 * losses.get(size, loss.item()) + 0.02 * loss.item()
-        last = step + 1 == options.steps
-        if step % 100 == 0 or last:
-            rate = (time.monotonic() - clock) / (step - start + 1)
-            shown = " ".join(f"{h}x{w} {value:.4f}" for (h, w), value in sorted(losses.items()))
-            print(f"{step} {shown} {rate:.2f} s/step", flush=True)
-        if (step + 1) % 250 == 0 or last:
-            checkpointing.save(
-                PATH,
-                {
-                    "unet": unet.state_dict(),
-                    "average": average.state_dict(),
-                    "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-                    "step": step + 1,
-                },
-            )
+        return loss, True
+
+    Pretraining(PATH, unet, SIZES, split_parameters).run(parsed.steps, parsed.seed, loss_of)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from demo.finetuning import MODELS, MODELSPEC, adam, optimize
+from demo.learning.finetuning import MODELS, MODELSPEC, adam, optimize
 from demo.train_vae import crops
 
 SCALE, FEATURES, CONVOLUTIONS = 2, 16, 4

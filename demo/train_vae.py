@@ -12,10 +12,10 @@ import time
 import torch
 from torch.nn import functional
 
-from demo import checkpointing
-from demo.architecture import new_vae
-from demo.muon import Muon, split_parameters
-from demo.shapes import PALETTE, Scenes, draw, random_scenes
+from demo.architectures.demo_model import new_vae
+from demo.data.shapes import PALETTE, Scenes, draw, random_scenes
+from demo.learning import checkpointing
+from demo.learning.muon import Muon, split_parameters
 
 CROP = 64
 KL_WEIGHT = 3e-4

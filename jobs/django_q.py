@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 from django_q.models import Schedule
 from django_q.signing import SignedPackage
 
@@ -33,11 +34,11 @@ def package(task_id: uuid.UUID, func: str, *args: Any, timeout_s: int | None = N
 def create_schedules(**_: Any) -> None:
     """Create or update the schedules of periodic tasks (post_migrate handler)."""
     Schedule.objects.update_or_create(
-        name="sweep of leases and expired jobs",
+        name=gettext_noop("sweep of leases and expired jobs"),
         defaults={"func": "jobs.tasks.sweep", "schedule_type": Schedule.MINUTES, "minutes": 1},
     )
     Schedule.objects.update_or_create(
-        name="sweep of callbacks",
+        name=gettext_noop("sweep of callbacks"),
         defaults={
             "func": "jobs.outbound.callbacks.outbox.sweep",
             "schedule_type": Schedule.MINUTES,
@@ -45,7 +46,7 @@ def create_schedules(**_: Any) -> None:
         },
     )
     Schedule.objects.update_or_create(
-        name="sweep of models from URLs",
+        name=gettext_noop("sweep of models from URLs"),
         defaults={
             "func": "jobs.model_intake.worker.sweep",
             "schedule_type": Schedule.MINUTES,
@@ -53,6 +54,6 @@ def create_schedules(**_: Any) -> None:
         },
     )
     Schedule.objects.update_or_create(
-        name="retention and archive",
+        name=gettext_noop("retention and archive"),
         defaults={"func": "jobs.retention.cleanup.tidy", "schedule_type": Schedule.HOURLY},
     )

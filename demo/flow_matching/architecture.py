@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from diffusers import AutoencoderKL, SD3Transformer2DModel
 
-from demo.architecture import TEXT_ENCODER_CONFIG, VAE_CONFIG
+from demo.architectures.demo_model import TEXT_ENCODER_CONFIG, VAE_CONFIG
 
 LATENT_CHANNELS = 16
 SHIFT = 3.0  # of the noise schedule, as in Stable Diffusion 3

@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from demo import checkpointing
-from demo.architecture import TEXT_ENCODER_CONFIG, VAE_CONFIG
-from demo.finetuning import MODELS, MODELSPEC
+from demo.architectures.demo_model import TEXT_ENCODER_CONFIG, VAE_CONFIG
 from demo.flow_matching.architecture import FLOW_VAE_CONFIG, TRANSFORMER_CONFIG, new_transformer
 from demo.flow_matching.original_layout import original_layout
 from demo.flow_matching.train import PATH
 from demo.flow_matching.vae import flow_vae
+from demo.learning import checkpointing
+from demo.learning.finetuning import MODELS, MODELSPEC
 from demo.train_text_encoder import trained_text_encoder
 from gpu_runner.models.conversion.ldm_keys import VAE_PREFIX, from_diffusers, vae_pairs
 

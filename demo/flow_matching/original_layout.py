@@ -15,8 +15,12 @@ BY_FAMILY = {transformer.family: transformer for transformer in TRANSFORMERS}
 
 def original_layout(family: str, state: Mapping[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
     """The tensors under the names that the authors of the family publish, without those that the state lacks."""
+    return renamed(BY_FAMILY[family].key_map, state, prefix)
+
+
+def renamed(key_map: KeyMap, state: Mapping[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
+    """The tensors under their original names."""
     result: dict[str, Tensor] = {}
-    key_map: KeyMap = BY_FAMILY[family].key_map
     for rule in key_map.top:
         result |= _original(rule, state, "", "", is_last=False)
     for stack in key_map.stacks:

@@ -12,8 +12,8 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from demo.data.latents import SCALING, white_vae
 from demo.flow_matching.architecture import FLOW_VAE_CONFIG, LATENT_CHANNELS, new_flow_vae
-from demo.latents import SCALING, white_vae
 
 FLOW_SCALING, FLOW_SHIFT = FLOW_VAE_CONFIG["scaling_factor"], FLOW_VAE_CONFIG["shift_factor"]
 SIGNAL_SCALE = 2.0  # gives each of the 16 channels a standard deviation of about 1

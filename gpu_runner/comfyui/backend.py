@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import Literal
 
 from gpu_runner.comfyui.client import ComfyClient, Rejected, ServerTimeout
 from gpu_runner.comfyui.inventory_poller import InventoryPoller
-from gpu_runner.protocol import LoadedModel, RunRequest, ServerCredentials
+from gpu_runner.protocol import CancelMode, LoadedModel, RunRequest, ServerCredentials
 from gpu_runner.server.backend import OnEvent
 from gpu_runner.server.running_jobs import RunningJobs
 from gpu_runner.server.status_report import Report
@@ -92,9 +91,9 @@ class ComfyBackend:
 
         return self._running.start(create, on_event)
 
-    def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool:
-        """Cancel a job. Returns False if the job is unknown."""
-        return self._running.cancel(job_id, mode)
+    def cancel(self, job_id: str, mode: CancelMode) -> bool:
+        """Cancel a job. Returns False if the job is unknown, and for ``pause``, which only trainings have."""
+        return mode != "pause" and self._running.cancel(job_id, mode)
 
     def unload(self) -> bool:
         """Free the server's memory. Returns False while jobs are running."""

@@ -15,7 +15,6 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
 from PIL import Image as PILImage
 
@@ -26,6 +25,7 @@ from gpu_runner.imaging import images
 from gpu_runner.protocol import (
     PROTOCOL_VERSION,
     Accepted,
+    CancelMode,
     Done,
     Environment,
     Event,
@@ -49,7 +49,6 @@ from .step_counter import StepCounter
 
 log = logging.getLogger(__name__)
 
-Mode = Literal["discard", "interrupt", "skip"]
 FOLDER = "atelier"  # in ComfyUI's output folder
 PREVIEW_SIDE = 256
 
@@ -70,7 +69,7 @@ class ComfyJob:
     images_drawn: float = 0.0
     images_cached: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
-    _mode: Mode | None = None
+    _mode: CancelMode | None = None
     _images_done: int = 0
     _next_index: int = 0
     _extras: int = 0
@@ -80,7 +79,7 @@ class ComfyJob:
         """Start the thread."""
         threading.Thread(target=self._run, name=f"job-{self.run_request.job_id}", daemon=True).start()
 
-    def cancel(self, mode: Mode) -> None:
+    def cancel(self, mode: CancelMode) -> None:
         """Cancel the job between two steps. "discard" cannot be replaced by another mode."""
         if self._mode != "discard":
             self._mode = mode

@@ -31,6 +31,9 @@ class PreparedUnit:
     hidden: Plane | None = None  # inpainting mask, 255 where pixels are hidden from the ControlNet
     region: Plane | None = None
     acts: bool = True  # False: inactive in this pass (hr_option); only the map is returned
+    background: PreparedUnit | None = (
+        None  # the init image of an inpainting request, with its mask as ``hidden``
+    )
 
     @cached_property
     def hint(self) -> Tensor:
@@ -44,6 +47,18 @@ class PreparedUnit:
     def pixels(self) -> Tensor:
         """The map as input of a VAE: (3, height, width), from -1 to 1."""
         return images.to_tensor(Image.fromarray(self.map))
+
+    @cached_property
+    def edge_pixels(self) -> Tensor:
+        """The map as ControlNets of Stability AI for edges take it: white is 128 instead of 1."""
+        return (self.pixels + 1) / 2 * 127.5 + 0.5
+
+    def masked_pixels(self, value: float) -> Tensor:
+        """``pixels`` with a value where they are hidden."""
+        assert self.hidden is not None
+        pixels = self.pixels.clone()
+        pixels[:, torch.from_numpy(self.hidden > MASKED)] = value
+        return pixels
 
     @property
     def map_image(self) -> Image.Image:

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from cachetools import LRUCache
@@ -32,7 +32,7 @@ from gpu_runner.networks.diffusion.guidance import GuidedAndUnguided
 from gpu_runner.networks.diffusion.vae import Projection
 from gpu_runner.networks.loaded import LoadedCheckpoint
 from gpu_runner.networks.operations import Denoise, OffloadedWork, StepsLeftOut
-from gpu_runner.protocol import Accepted, ErrorCode, Failed, RunRequest
+from gpu_runner.protocol import Accepted, CancelMode, ErrorCode, Failed, RunRequest
 from gpu_runner.protocol.errors import InvalidRequest, ModelUnavailable, NonFiniteOutput
 from gpu_runner.server.status_report import Report
 from gpu_runner.tasks.generation import Examination, RawOutput
@@ -123,14 +123,14 @@ class Engine:
         preparing.add_done_callback(lambda future: self._inbox.put(partial(self._start_run, run, future)))
         return run
 
-    def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool:
-        """Cancel a job; returns False if it is not running.
+    def cancel(self, job_id: str, mode: CancelMode) -> bool:
+        """Cancel a job; returns False if it is not running, and for ``pause``, which only trainings have.
 
         ``discard`` fails the job. ``skip`` ends the current batch after its next step and keeps its images;
         ``interrupt`` does the same and starts no further batch.
         """
         run = self._runs.get(job_id)
-        if run is None or run.closed:
+        if run is None or run.closed or mode == "pause":
             return False
         if mode == "discard":
             run.discard()

@@ -149,6 +149,29 @@ class LoadedControlNet:
     device: torch.device
     dtype: torch.dtype
 
+    @property
+    def outputs(self) -> int:
+        """Number of residuals, from the first down block to the middle block."""
+        return len(self.net.controlnet_down_blocks) + 1
+
+
+@dataclass(eq=False)
+class LoadedFlowControlNet(LoadedControlNet):
+    """A loaded ControlNet of a diffusion transformer.
+
+    ``embedding`` encodes the pixels of the control image, with XLabs' networks for FLUX.1; all others read its latent.
+    """
+
+    net: Any
+    residuals: int = 0
+    modes: int = 0  # number of kinds of control images that a union tells apart
+    mask: str = ""  # "needed" or "optional": whether it reads the area to repaint
+    reads_pixels: bool = False
+
+    @property
+    def outputs(self) -> int:
+        return self.residuals
+
 
 @dataclass(eq=False)
 class LoadedUpscaler:

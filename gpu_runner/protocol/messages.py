@@ -86,13 +86,17 @@ class RunRequest(StrictModel):
         return self.files[ModelName(kind, name).key]
 
 
+CancelMode = Literal["discard", "interrupt", "skip", "pause"]
+
+
 class CancelRequest(StrictModel):
     """Body of ``POST /jobs/{id}/cancel``. Takes effect between two steps."""
 
     # discard: the job fails with code "cancelled".
     # interrupt: the running images are decoded as they are, the rest are dropped, and the job ends with Done.
     # skip: like interrupt, for the running batch only; the next batch starts.
-    mode: Literal["discard", "interrupt", "skip"] = "discard"
+    # pause: of a trainer only. The training saves its state and fails with code "stopping"; a later attempt resumes.
+    mode: CancelMode = "discard"
 
 
 class Accepted(StrictModel):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
-from gpu_runner.protocol import Event, RunRequest
+from gpu_runner.protocol import CancelMode, Event, RunRequest
 
 from .status_report import Report
 
@@ -35,8 +35,8 @@ class Backend(Protocol):
         """Start a job. ``on_event`` is called from another thread, and for the last time with Done or Failed."""
         ...
 
-    def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool:
-        """Cancel a job. Returns False if the job is unknown."""
+    def cancel(self, job_id: str, mode: CancelMode) -> bool:
+        """Cancel a job. Returns False if the job is unknown, or if the backend does not have the mode."""
         ...
 
     def unload(self) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from gpu_runner.protocol import Done, Event, Failed, RunRequest
+from gpu_runner.protocol import CancelMode, Done, Event, Failed, RunRequest
 
 from .backend import OnEvent
 
@@ -22,7 +22,7 @@ class RunningJob(Protocol):
 
     def start(self) -> None: ...
 
-    def cancel(self, mode: Literal["discard", "interrupt", "skip"]) -> None: ...
+    def cancel(self, mode: CancelMode) -> None: ...
 
     def discard(self) -> None: ...
 
@@ -65,7 +65,7 @@ class RunningJobs(Generic[AnyJob]):
         job.start()
         return job
 
-    def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool:
+    def cancel(self, job_id: str, mode: CancelMode) -> bool:
         """Cancel a job. Returns False if the job is unknown."""
         with self._lock:
             job = self._jobs.get(job_id)

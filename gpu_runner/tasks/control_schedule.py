@@ -11,11 +11,13 @@ from torch.nn import functional
 from gpu_runner.controlnet.units import PreparedUnit
 from gpu_runner.networks.diffusion.controlnet import ControlNetInput
 from gpu_runner.networks.diffusion.reference_attention import Reference
-from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet
+from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet, LoadedFlowControlNet
 from gpu_runner.networks.operations import EncodeHint, EncodeImage, Operation
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.request_parts.values import MAX_SEED
 from gpu_runner.samplers.noise import NoiseStream
+
+from .control_hints import flow_hint, union_mode
 
 SOFT = 0.825  # weight factor per layer away from the middle block, as in soft weighting
 REFERENCE_SEED_OFFSET = 0x5EED  # seed offset: reference noise must differ from the image's noise
@@ -67,10 +69,21 @@ def _control(
         return _reference(unit, latent, seed)
     if unit.model is None:
         return None
-    hint = yield EncodeHint(unit.model, unit.hint)
+    mode = 0
+    if isinstance(unit.model, LoadedFlowControlNet):
+        mode = union_mode(unit, unit.model)
+        hint = yield from flow_hint(unit, unit.model, checkpoint)
+    else:
+        hint = yield EncodeHint(unit.model, unit.hint)
     both = unit.request.control_mode != "control"
     return ControlNetInput(
-        unit.model, hint, scales(unit, unit.model), _region(unit, hint), unconditioned=both
+        unit.model,
+        hint,
+        scales(unit, unit.model),
+        _region(unit, hint),
+        unconditioned=both,
+        weight=unit.request.weight,
+        mode=mode,
     )
 
 
@@ -89,7 +102,7 @@ def scales(unit: PreparedUnit, model: LoadedControlNet) -> tuple[float, ...]:
 
     Raises InvalidRequest if ``layer_weights`` has the wrong length.
     """
-    unit_request, layers = unit.request, len(model.net.controlnet_down_blocks) + 1
+    unit_request, layers = unit.request, model.outputs
     if unit_request.layer_weights:
         if len(unit_request.layer_weights) != layers:
             raise InvalidRequest(f"advanced_weighting of {unit_request.model} needs {layers} weights")

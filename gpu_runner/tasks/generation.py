@@ -26,7 +26,7 @@ from gpu_runner.protocol.prompt.composition import PromptComposition
 from gpu_runner.protocol.step_count import detail_request, hires_request
 from gpu_runner.samplers.noise import NoiseStream
 
-from . import hires, inpainting, instruct, magic_mix, sd_upscale, tiled_upscaling
+from . import control_image, hires, inpainting, instruct, magic_mix, sd_upscale, tiled_upscaling
 from .control_schedule import ControlSchedule, schedule_controls
 from .denoising_loop import (
     DenoiseContext,
@@ -331,6 +331,8 @@ def _first_pass(
         if canvas.mask is not None:
             latent_mask = inpainting.latent_mask(canvas, latent, pass_.plain_noise(index))
             latent = latent_mask.original
+        if pass_.model.facts.allows("fill"):  # it draws what is outside the mask again
+            latent_mask = None
     starts_from_noise = latent_mask is None and instruct.starts_from_noise(pass_.model, pass_.request)
     x = pass_.sampling.start(None if starts_from_noise else latent, noise)
     if latent_mask is not None:
@@ -340,7 +342,7 @@ def _first_pass(
     if pass_.request.magic_mix is not None and latent is not None:
         layout = magic_mix.layout(pass_.request.magic_mix, pass_.request, pass_.sampling, latent, x)
     control_schedules = yield from pass_.schedule_controls(index)
-    parts = _Parts(canvas, latent, latent_mask, layout, control_schedules)
+    parts = _Parts(canvas, latent, latent_mask, layout, control_schedules, pass_.units_of(index))
     return (yield from _denoise(pass_, guidance, x, noise, stop_flag, parts))
 
 
@@ -360,7 +362,7 @@ def _second_pass(
         )
     noise = pass_.noise(index)
     x, control_schedules = pass_.sampling.start(latent, noise), (yield from pass_.schedule_controls(index))
-    parts = _Parts(controls=control_schedules)
+    parts = _Parts(controls=control_schedules, units=pass_.units_of(index))
     return (yield from _denoise(pass_, guidance, x, noise, stop_flag, parts))
 
 
@@ -383,6 +385,7 @@ class _Parts:
     latent_mask: LatentMask | None = None
     layout: Layout | None = None
     controls: tuple[ControlSchedule, ...] = ()
+    units: tuple[PreparedUnit, ...] = ()
 
 
 def _denoise(
@@ -414,6 +417,11 @@ def _context(
         extra = yield from inpainting.conditioning(pass_.model, *size, parts.canvas)
     elif instruct.is_instruct_model(pass_.model):
         extra = yield from instruct.conditioning(pass_.model, parts.canvas, parts.latent)
+    elif pass_.model.facts.allows("fill"):
+        size = pass_.request.width, pass_.request.height
+        extra = yield from inpainting.fill_channels(pass_.model, *size, parts.canvas)
+    elif pass_.model.facts.allows("control_image"):
+        extra = yield from control_image.channels(pass_.model, parts.units, parts.canvas, parts.latent)
     elif pass_.model.facts.allows("references") and parts.latent is not None:
         extra = yield from instruct.init_image_latent(pass_.model, parts.canvas, parts.latent)
     return DenoiseContext(pass_.model, guidance, parts.latent_mask, extra, parts.controls, parts.layout)

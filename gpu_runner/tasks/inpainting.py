@@ -61,10 +61,27 @@ def conditioning(
 
     Without a canvas mask, everything is masked.
     """
-    mask, masked_image = torch.ones(1, height, width), torch.zeros(3, height, width)
-    if canvas is not None and canvas.mask is not None:
-        mask = masks.to_latent_grid(canvas.mask, width, height, rounded=canvas.options.rounded)
-        masked_image = canvas.pixels * (1 - mask * canvas.options.conditioning_weight)
+    mask, masked_image = _mask_and_masked_image(width, height, canvas)
     latent = yield EncodeImage(model, masked_image)
     small = torch.nn.functional.interpolate(mask[None], size=latent.shape[-2:])[0]
     return torch.cat([small.to(latent.device), latent])
+
+
+def fill_channels(
+    model: LoadedCheckpoint, width: int, height: int, canvas: Canvas | None
+) -> Generator[Operation, Any, Tensor]:
+    """What FLUX.1 Fill reads beside the latent, (80, h, w): the latent of the masked image, and the mask in full size.
+
+    The pixels of the mask that belong to a latent pixel are channels, row by row.
+    """
+    mask, masked_image = _mask_and_masked_image(width, height, canvas)
+    latent = yield EncodeImage(model, masked_image)
+    pixels = torch.nn.functional.pixel_unshuffle(mask, model.facts.latents.scale)
+    return torch.cat([latent, pixels.to(latent.device)])
+
+
+def _mask_and_masked_image(width: int, height: int, canvas: Canvas | None) -> tuple[Tensor, Tensor]:
+    if canvas is None or canvas.mask is None:
+        return torch.ones(1, height, width), torch.zeros(3, height, width)
+    mask = masks.to_latent_grid(canvas.mask, width, height, rounded=canvas.options.rounded)
+    return mask, canvas.pixels * (1 - mask * canvas.options.conditioning_weight)

@@ -7,12 +7,11 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 
 from gpu_runner import logs
-from gpu_runner.protocol import EVENT, Done, Event, Failed, Progress, RunRequest
+from gpu_runner.protocol import EVENT, CancelMode, Done, Event, Failed, Progress, RunRequest
 from gpu_runner.server.backend import OnEvent
 from gpu_runner.server.running_jobs import RunningJobs
 from gpu_runner.server.status_report import Report
@@ -38,8 +37,8 @@ class TrainingJob:
     def start(self) -> None:
         threading.Thread(target=self._follow, name="trainer", daemon=True).start()
 
-    def cancel(self, mode: Literal["discard", "interrupt", "skip"]) -> None:
-        """Stop between two steps: "discard" keeps nothing, otherwise the file is made from what was trained so far."""
+    def cancel(self, mode: CancelMode) -> None:
+        """Stop between two steps: "discard" keeps nothing, "pause" the state, others make the file from what was trained."""
         self._write(mode.encode() + b"\n")
 
     def discard(self) -> None:
@@ -119,7 +118,7 @@ class TrainingBackend:
         command = self._command(folder_of(self._work_dir, run_request.job_id))
         return self._running.start(lambda handle: TrainingJob(command, run_request, handle), on_event)
 
-    def cancel(self, job_id: str, mode: Literal["discard", "interrupt", "skip"]) -> bool:
+    def cancel(self, job_id: str, mode: CancelMode) -> bool:
         return self._running.cancel(job_id, mode)
 
     def unload(self) -> bool:

@@ -57,6 +57,10 @@ class Cancelled(Exception):
     """The training was cancelled with the mode discard."""
 
 
+class Paused(Exception):
+    """The training was stopped with the mode pause, with its state saved."""
+
+
 class Worker:
     """Runs one training and writes its events."""
 
@@ -89,6 +93,8 @@ class Worker:
             if code == "internal":
                 with logs.about(self._run_request.job_id):
                     log.exception("training failed")
+            if isinstance(error, Cancelled):
+                remove(self._folder)
             self._emit(Failed(code=code, message=message, work=self._work()))
         else:
             self._emit(self._work())
@@ -118,9 +124,12 @@ class Worker:
 
         trainer.run(on_step, lambda: bool(self.mode))
         if self.mode == "discard":
-            remove(self._folder)
             raise Cancelled
+        if self.mode == "pause" and trainer.state.step < training.steps:
+            raise Paused
         grid = trainer.samples()
+        if self.mode == "discard":  # also one that came while the samples were drawn
+            raise Cancelled
         data = base64.b64encode(images.png(grid)).decode()
         self._emit(Image(index=0, seed=request.seed, width=grid.width, height=grid.height, data=data))
         content = lora_file(
@@ -172,9 +181,11 @@ class Worker:
         self._events.flush()
 
     def listen(self, lines: BinaryIO) -> None:
-        """Take over the modes of cancellations; end the process with its server."""
+        """Take over the modes of cancellations; end the process with its server. A pause replaces no other mode."""
         for line in lines:
-            self.mode = line.decode().strip()
+            mode = line.decode().strip()
+            if mode != "pause" or not self.mode:
+                self.mode = mode
         os._exit(1)
 
 
@@ -183,6 +194,8 @@ def explain(error: Exception) -> tuple[ErrorCode, str]:
     match error:
         case Cancelled():
             return "cancelled", "the training was cancelled"
+        case Paused():
+            return "stopping", "the training paused, and its state is saved"
         case ModelUnavailable():
             return "model_unavailable", str(error)
         case InvalidImage() | ValueError() | FloatingPointError():

@@ -20,6 +20,7 @@ from jobs.models import Backend
 from models_registry.errors import ModelNotFound
 from models_registry.models import RESIDUALS, Kind
 
+from .model_choice.control_models import must_get_what_it_reads
 from .model_choice.family_limits import family_limits
 from .model_choice.resolution import ModelResolver, Resolution
 
@@ -160,8 +161,9 @@ def unsupported_control_units(models: ModelResolver, request: GenerationRequest)
 def _unusable(models: ModelResolver, unit: ControlUnit, *, has_mask: bool) -> Iterator[Refused]:
     try:
         if models.backend == Backend.PIPELINE:
-            _must_work(models, _module(unit))
-            _must_have_a_weight_per_output(models, unit)
+            module = _module(unit)
+            _must_work(models, module)
+            _must_fit_its_model(models, unit, module)
             _must_have_its_mask(unit, has_mask)
     except Refused as refused:
         yield refused
@@ -171,16 +173,19 @@ def _is_masked(request: GenerationRequest) -> bool:
     return request.inpaint is not None or request.change_background is not None
 
 
-def _must_have_a_weight_per_output(models: ModelResolver, unit: ControlUnit) -> None:
-    """An unknown ControlNet is refused elsewhere; one that an older version scanned does not tell its outputs."""
-    if not unit.layer_weights or not unit.model:
+def _must_fit_its_model(
+    models: ModelResolver, unit: ControlUnit, module: preprocessor_catalog.Module
+) -> None:
+    """An unknown ControlNet is refused elsewhere; one that an older version scanned does not tell what it needs."""
+    if not unit.model:
         return
     try:
         file = models.find(Kind.CONTROLNET, unit.model)
     except ModelNotFound:
         return
+    must_get_what_it_reads(file, unit, module)
     outputs = int(file.metadata.get(RESIDUALS) or 0)
-    if outputs and outputs != len(unit.layer_weights):
+    if unit.layer_weights and outputs and outputs != len(unit.layer_weights):
         message = _("The ControlNet %(name)s needs %(needed)d weights per layer (got %(count)d).")
         words = {"name": unit.model, "needed": outputs, "count": len(unit.layer_weights)}
         raise Unsupported(message % words, field=CONTROLS_FIELD)

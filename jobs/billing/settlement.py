@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from gpu_runner.protocol import Done
+from gpu_runner.protocol.step_count import evaluations_per_trained_row
 from jobs.models import Backend, Job, State
 from jobs.models.usage import seconds_per_cost
 
@@ -38,10 +39,23 @@ def figures(job: Job, work: Done | None, *, paid: bool) -> dict[str, Any]:
     if work is None:
         return {}
     seconds = {"engine_seconds": work.engine_seconds, "device_seconds": work.device_seconds}
+    if job.backend == Backend.TRAINING:  # its steps may have been done in several attempts
+        seconds["engine_seconds"] += job.engine_seconds
+        seconds["device_seconds"] += job.device_seconds
     if not paid:
         return seconds
     due = price(job, work)
     return seconds | {"cost": due, "settled": due}
+
+
+def trained_so_far(job: Job) -> Done | None:
+    """Work of a training up to the last step that was reported, by any attempt. None for other jobs."""
+    request, training = job.generation_request, job.generation_request.training
+    if job.backend != Backend.TRAINING or training is None:
+        return None
+    evaluations = job.step * training.batch_size * evaluations_per_trained_row(training)
+    pixel_steps = evaluations * request.width * request.height
+    return Done(engine_seconds=0, device_seconds=0, steps_run=evaluations, pixel_steps=pixel_steps)
 
 
 def served(job: Job, work: Done) -> ledger.ServedWork:

@@ -16,6 +16,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 
 from gpu_runner.protocol import (
     Accepted,
@@ -44,7 +45,7 @@ from jobs.models import Job, Output, OutputKind, Preview, Runner, Signal, State
 from models_registry.scanning.install_file import InstallError
 from models_registry.selectors import training
 
-from . import back_off, lifecycle
+from . import back_off, lifecycle, training_hours
 from .lifecycle import Lease
 from .outages import OUTAGES, through_outage
 from .runner_client import CancelMode, NeverAccepted, RunnerClient, RunnerDied, RunnerError, RunnerUnreachable
@@ -61,6 +62,8 @@ MODES: dict[Signal, CancelMode] = {
 COPY_FAILED = "copy_failed"
 BAD_OUTPUT = "bad_output"  # a video that cannot be stored, or not with its label
 NOT_REGISTERED = "not_registered"  # the file of a training
+HOURS_ENDED = "the hours of trainings ended: it goes on from its saved state when they begin"
+PAUSE_AGAIN_S = 30.0  # after a trainer did not take a pause
 GRACE_S = 15.0  # time for the runner to confirm a cancellation; then the job ends without it
 
 
@@ -85,6 +88,8 @@ class JobExecution:
         longest_s = settings.TRAINING_TIMEOUT_S if self.trained else settings.JOB_TIMEOUT_S
         self.give_up_at = time.monotonic() + longest_s
         self.timed_out = False
+        self.paused = False
+        self.next_pause = 0.0
         self.may_have_succeeded = False
         self.next_renewal = (
             time.monotonic() + settings.JOB_LEASE_S / 3
@@ -246,11 +251,11 @@ class JobExecution:
         return ended.exists()
 
     def _copy_to_target(self) -> None:
-        """Copy the images to the storage target. Before the job succeeds, because clients then read them."""
+        """Copy the images and the extra images to the storage target. Before the job succeeds, because clients then read them."""
         if self.job.storage_target is None:
             return
         for output in self.outputs:
-            if output.kind == OutputKind.IMAGE:
+            if output.kind in (OutputKind.IMAGE, OutputKind.EXTRA):
                 lifecycle.renew(self.lease)
                 copy.copy(self.job.storage_target, output)
 
@@ -268,6 +273,8 @@ class JobExecution:
             lifecycle.fail(self.lease, failed.code, failed.message, failed.work)
         elif Signal.DISCARD in self.passed_on:
             lifecycle.cancelled(self.lease, failed.work)
+        elif self.paused and failed.code == "stopping":
+            lifecycle.requeue(self.lease, note=HOURS_ENDED, done=failed.work)
         else:
             lifecycle.requeue(self.lease, note=f"the runner dropped it: {failed.message}", done=failed.work)
 
@@ -283,6 +290,8 @@ class JobExecution:
             signal = None
         if signal is not None:
             self._pass_on(signal)
+        if self.trained and not self.passed_on and not training_hours.are_open(timezone.now()):
+            self._pause()
         if time.monotonic() < self.give_up_at:
             return False
         return self._give_up()
@@ -315,6 +324,18 @@ class JobExecution:
             lifecycle.skip_passed_on(self.lease)
         elif signal == Signal.DISCARD:
             self.give_up_at = min(self.give_up_at, time.monotonic() + GRACE_S)
+
+    def _pause(self) -> None:
+        """Have the trainer save its state and stop, because the hours of trainings have ended."""
+        if not self.accepted or self.paused or time.monotonic() < self.next_pause:
+            return
+        self.next_pause = time.monotonic() + PAUSE_AGAIN_S
+        try:
+            self.client.cancel(self.lease.order_id, "pause")
+        except RunnerError as error:
+            log.warning("job %s: the trainer did not take the pause: %s", self.lease.job_id, error)
+            return
+        self.paused = True
 
     def _give_up(self) -> bool:
         """Handle a timeout: cancel the job on the runner, and after ``GRACE_S`` stop waiting for it.

@@ -79,7 +79,7 @@ def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
     # The lock on the source's row lasts until the end of the transaction, so that two claims cannot both take the
     # last slot. The job's row needs none: the conditional UPDATE below takes it.
     locked = queued.select_related("source", "key").select_for_update(of=("source",), no_key=True)
-    job = locked.only("attempt", "source__max_concurrent_jobs", "key__max_concurrent_jobs").first()
+    job = locked.only("attempt", "backend", "source__max_concurrent_jobs", "key__max_concurrent_jobs").first()
     if job is None or not slots.has_room(job.source, job.key, runner.backend):
         return None
     lease, now = Lease(job_id, job.attempt + 1), timezone.now()
@@ -91,8 +91,7 @@ def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
         started_at=now,
         begun_at=None,
         lease_expires_at=now + timedelta(seconds=settings.JOB_HAND_OVER_S),
-        signal="",
-        **_NO_PROGRESS,
+        **_begins_anew(job),
     )
     if not claimed:
         return None
@@ -100,7 +99,11 @@ def claim(job_id: uuid.UUID, runner: Runner) -> Lease | None:
     return lease
 
 
-_NO_PROGRESS = {"step": 0, "images_done": 0, "batch": 0, "batch_step": 0}
+def _begins_anew(job: Job) -> dict[str, Any]:
+    """Columns of an attempt that has done nothing. A training resumes: it keeps its steps and a wish to end it early."""
+    if job.backend == Backend.TRAINING:
+        return {}
+    return {"signal": "", "step": 0, "images_done": 0, "batch": 0, "batch_step": 0}
 
 
 # Running ----------------------------------------------------------------------------------------------------
@@ -147,12 +150,15 @@ def signal(job_id: uuid.UUID, wanted: Signal, note: str = "") -> bool:
     """Send a signal to the worker of a running job. Returns False if the job is not running.
 
     A cancellation (DISCARD) cannot be replaced by another signal. ``note``: reason of a cancellation, for the
-    timeline.
+    timeline. A paused training takes INTERRUPT, too: its next attempt ends at once, with what was trained.
     """
     running = Job.objects.filter(pk=job_id, state=State.RUNNING)
     if wanted == Signal.DISCARD:
         return bool(running.update(signal=wanted, cancel_requested_at=timezone.now(), cancel_note=note[:300]))
-    return bool(running.exclude(signal=Signal.DISCARD).update(signal=wanted))
+    if running.exclude(signal=Signal.DISCARD).update(signal=wanted):
+        return True
+    paused = Job.objects.filter(pk=job_id, state=State.QUEUED, backend=Backend.TRAINING, step__gt=0)
+    return wanted == Signal.INTERRUPT and bool(paused.update(signal=wanted))
 
 
 # Requeue ----------------------------------------------------------------------------------------------------
@@ -173,12 +179,14 @@ def requeue(
     Returns the new state.
     """
     with transaction.atomic():
-        job, state = _requeued(lease, note, runner_died=runner_died, expired=expired)
+        job, state = _requeued(lease, note, done, runner_died=runner_died, expired=expired)
     settlement.charge(job, done)
     return state
 
 
-def _requeued(lease: Lease, note: str, *, runner_died: bool, expired: bool) -> tuple[Job, State]:
+def _requeued(
+    lease: Lease, note: str, done: Done | None, *, runner_died: bool, expired: bool
+) -> tuple[Job, State]:
     held = _held(lease).filter(lease_expires_at__lt=timezone.now()) if expired else _held(lease)
     job = held.select_for_update().first()
     if job is None:
@@ -186,20 +194,34 @@ def _requeued(lease: Lease, note: str, *, runner_died: bool, expired: bool) -> t
     if expired and job.begun_at is None:  # lost between claim and worker: no fault of the job
         note = NOT_BEGUN
         Runner.objects.filter(jobs=job).update(hand_over_lost_at=timezone.now())
-    if job.signal in {Signal.DISCARD, Signal.INTERRUPT}:
-        _end(job, State.CANCELLED, note=job.cancel_note or note, held=lease.attempt)
+    resumes = job.backend == Backend.TRAINING
+    if job.signal == Signal.DISCARD or (job.signal == Signal.INTERRUPT and not resumes):
+        work = settlement.trained_so_far(job) if done is None else done
+        figures = settlement.figures(job, work, paid=True) if resumes else {}
+        _end(job, State.CANCELLED, note=job.cancel_note or note, held=lease.attempt, **figures)
         return job, State.CANCELLED
     deaths = job.runner_deaths + runner_died
     if message := _poisoned(job, deaths, note):
         fields: dict[str, Any] = {"error_code": POISONED, "error_message": message, "runner_deaths": deaths}
         _end(job, State.FAILED, note=note, held=lease.attempt, **fields)
         return job, State.FAILED
-    back: dict[str, Any] = {"runner": None, "lease_expires_at": None, "signal": ""} | _NO_PROGRESS
+    back: dict[str, Any] = {"runner": None, "lease_expires_at": None} | _begins_anew(job)
+    if resumes:
+        back |= _trained(job, done)
     _held(lease).update(state=State.QUEUED, runner_deaths=deaths, **back)
     _note_transition(lease.job_id, State.RUNNING, State.QUEUED, note)
     Preview.objects.filter(job=lease.job_id).delete()
     notifications.notify({notifications.WORK: ""})
     return job, State.QUEUED
+
+
+def _trained(job: Job, done: Done | None) -> dict[str, Any]:
+    """Columns of a training that waits for its next attempt: its time on trainers, and further time to wait."""
+    columns: dict[str, Any] = {"expires_at": timezone.now() + timedelta(seconds=settings.JOB_MAX_AGE_S)}
+    if done is not None:
+        columns["engine_seconds"] = job.engine_seconds + done.engine_seconds
+        columns["device_seconds"] = job.device_seconds + done.device_seconds
+    return columns
 
 
 def _poisoned(job: Job, deaths: int, note: str) -> str:
@@ -260,6 +282,7 @@ def fail(lease: Lease, code: str, message: str, done: Done | None = None) -> Non
 def cancelled(lease: Lease, done: Done | None = None) -> None:
     """End the job as cancelled. ``done``: work up to the cancellation, if reported. Raises LeaseLost."""
     job = _job(lease)
+    done = settlement.trained_so_far(job) if done is None else done
     with transaction.atomic():
         _end_after(job, lease, State.CANCELLED, done, note=job.cancel_note)
     if done is None:
@@ -283,7 +306,7 @@ def cancel(job_id: uuid.UUID, note: str = "") -> State:
     """
     job = Job.objects.select_for_update().get(pk=job_id)
     if job.state == State.QUEUED:
-        _end(job, State.CANCELLED, note=note, cancel_requested_at=timezone.now())
+        _cancel_queued(job, note)
         return State.CANCELLED
     if job.state == State.RUNNING:
         signal(job_id, Signal.DISCARD, note)
@@ -296,8 +319,14 @@ def cancel_queued(job_id: uuid.UUID, note: str = "") -> bool:
     job = Job.objects.select_for_update().filter(pk=job_id, state=State.QUEUED).first()
     if job is None:
         return False
-    _end(job, State.CANCELLED, note=note, cancel_requested_at=timezone.now())
+    _cancel_queued(job, note)
     return True
+
+
+def _cancel_queued(job: Job, note: str) -> None:
+    """A training that has waited for its next attempt is billed for the steps of earlier ones."""
+    figures = settlement.figures(job, settlement.trained_so_far(job), paid=True)
+    _end(job, State.CANCELLED, note=note, cancel_requested_at=timezone.now(), **figures)
 
 
 @transaction.atomic

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import cache
 from http import HTTPStatus
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import httpx
 from django.conf import settings
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from gpu_runner.protocol import (
     EVENT,
+    CancelMode,
     CancelRequest,
     Done,
     Event,
@@ -30,8 +31,6 @@ from gpu_runner.protocol import (
 from gpu_runner.protocol.workflows.imports.messages import Converted, EditorFile
 from jobs.models import Runner
 from jobs.outbound.tls import trusted
-
-CancelMode = Literal["discard", "interrupt", "skip"]
 
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 5.0  # of all calls except `generate`

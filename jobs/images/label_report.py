@@ -6,15 +6,21 @@ import hashlib
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from PIL import Image
 
 from access.models import BusinessSource
 from gpu_runner.protocol.images.files import few_at_a_time
+from gpu_runner.protocol.video.media_types import container_of
+from jobs.errors import InvalidImage
 
 from .input_files import check_image, open_image, opened
 from .labels import c2pa_reading, origin, reading
 from .labels.c2pa_reading import Manifest
 from .labels.origin import Origin
 from .labels.reading import FileLabels
+from .video import label_reading
+from .video.facts import BadVideo
 
 
 @dataclass(frozen=True)
@@ -29,15 +35,27 @@ class LabelReport:
 
 @few_at_a_time
 def report(data: bytes, sources: QuerySet[BusinessSource] | None) -> LabelReport:
-    """Read the labels of a file, and look for it among the outputs of these sources (None: of all).
+    """Read the labels of an image or video, and look for it among the outputs of these sources (None: of all).
 
-    Raises InvalidImage.
+    A video is found by its number only: files of clients are not given to a video decoder. Raises InvalidImage.
     """
-    check_image(data)
-    with opened(data) as image:
-        labels, content_type = reading.read(image), f"image/{str(image.format).lower()}"
+    shown: Image.Image | None = None
+    if content_type := container_of(data):
+        labels = _of_video(data, content_type)
+    else:
+        check_image(data)
+        with opened(data) as image:
+            labels, content_type = reading.read(image), f"image/{str(image.format).lower()}"
+        shown = open_image(data)
     manifest = c2pa_reading.read(data, content_type)
     numbers = [*labels.numbers, *([manifest.title] if manifest and manifest.title else [])]
     digest = hashlib.sha256(data).hexdigest()
-    origins = [found.with_file(digest) for found in origin.find(sources, numbers, open_image(data))]
+    origins = [found.with_file(digest) for found in origin.find(sources, numbers, shown)]
     return LabelReport(labels, manifest, c2pa_reading.is_installed(), origins)
+
+
+def _of_video(data: bytes, media_type: str) -> FileLabels:
+    try:
+        return label_reading.read(data, media_type)
+    except BadVideo as error:
+        raise InvalidImage(_("The video cannot be read: %(reason)s.") % {"reason": error}) from error

@@ -100,6 +100,11 @@ def preview_url(job: Job, base: str) -> str:
     return base + reverse("picture-preview", args=[job.pk, _token(job.pk, PREVIEW, _expiry())])
 
 
+def expiring_token(job_id: uuid.UUID, subject: str) -> str:
+    """Token of a URL of a job's file that always expires, after PICTURE_URL_AGE_S."""
+    return _token(job_id, subject, _expiry())
+
+
 def allowed_until(job_id: uuid.UUID | str, subject: int | str, token: str) -> int | None:
     """Expiry of a valid token (Unix time in seconds, or NEVER); None if it is forged or expired."""
     expiry = _expiry_of(token)

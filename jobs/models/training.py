@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from .job import Job
+from .job import Job, State
 
 
 class Training(models.Model):
@@ -37,3 +37,8 @@ class Training(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it waits, after a part of its steps, to go on from its saved state."""
+        return bool(self.job.state == State.QUEUED and self.job.step)

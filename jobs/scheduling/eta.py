@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.core.cache import cache
 from django.utils import timezone
 
 from jobs.execution import slots
@@ -48,6 +49,7 @@ def _remaining_s(job: Job) -> float | None:
     """Remaining seconds at the speed up to the last written step, less the time since then.
 
     Between two steps it therefore falls; with the time up to now it would rise until the next step is written.
+    Steps that take longer than those before let it stand still, so that clients never see it rise.
     """
     done = progress_of(job)
     if job.started_at is None or not done:
@@ -55,7 +57,15 @@ def _remaining_s(job: Job) -> float | None:
     now = timezone.now()
     written_at = max(job.started_at, min(now, _last_write(job) or now))
     elapsed = (written_at - job.started_at).total_seconds()
-    return max(0.0, elapsed / done - elapsed - (now - written_at).total_seconds())
+    estimate = max(0.0, elapsed / done - elapsed - (now - written_at).total_seconds())
+    return _lowest(f"eta:{job.pk}:{job.started_at.timestamp()}", estimate)
+
+
+def _lowest(key: str, estimate: float) -> float:
+    """The lowest estimate of an attempt so far. Each web process remembers its own."""
+    lowest: float = min(estimate, cache.get(key, estimate))
+    cache.set(key, lowest, settings.JOB_LEASE_S)
+    return lowest
 
 
 def _last_write(job: Job) -> datetime | None:
@@ -88,5 +98,5 @@ def _guess(job: Job, best: Explanation, runners: int) -> JobEta:
     starts = 0.0
     if best.reason != Reason.NEXT:
         starts = (best.ahead_s + under_way / max(1, len(running))) / runners
-    ends = starts + under_way / runners + float(job.cost_estimate) * rate
+    ends = starts + under_way / runners + float(job.cost_estimate) * rate * (1 - progress_of(job))
     return JobEta(best.reason, best.ahead, starts, ends)

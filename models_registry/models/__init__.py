@@ -22,6 +22,8 @@ from models_registry.models.by_kind import (
 )
 from models_registry.models.kinds import (
     CONTEXT_WIDTH,
+    CONTROL_MASK,
+    CONTROL_MODES,
     ENCODER,
     ENCODERS,
     FAMILIES,
@@ -59,6 +61,8 @@ from models_registry.models.workflow_templates import (
 
 __all__ = [
     "CONTEXT_WIDTH",
+    "CONTROL_MASK",
+    "CONTROL_MODES",
     "ENCODER",
     "ENCODERS",
     "FAMILIES",

@@ -82,6 +82,8 @@ KINDS_WITH_DEFAULT = frozenset(
 
 INPAINTING = "atelier.inpainting"  # key of ``metadata``
 RESIDUALS = "atelier.residuals"  # the same: number of outputs of a ControlNet
+CONTROL_MODES = "atelier.control_modes"  # the same: kinds of images that a union ControlNet tells apart
+CONTROL_MASK = "atelier.control_mask"  # the same: needed or optional, for a ControlNet that reads a mask
 FAMILIES = "atelier.families"  # the same: families that a VAE fits, separated by spaces
 ENCODER, ENCODERS = (
     "atelier.encoder",

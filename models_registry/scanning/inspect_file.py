@@ -25,6 +25,8 @@ from gpu_runner.protocol.model_detection.tag_table import table_for
 from gpu_runner.protocol.model_detection.usability import inspect
 from models_registry.models import (
     CONTEXT_WIDTH,
+    CONTROL_MASK,
+    CONTROL_MODES,
     ENCODER,
     ENCODERS,
     FAMILIES,
@@ -58,7 +60,7 @@ KEPT: dict[str, dict[str, str]] = {
         VARIANT: "variant",
         WITHOUT_TEXT: "without_text",
     },
-    Kind.CONTROLNET: {RESIDUALS: "residuals"},
+    Kind.CONTROLNET: {RESIDUALS: "residuals", CONTROL_MODES: "modes", CONTROL_MASK: "mask"},
     Kind.EMBEDDING: {"atelier.vectors": "vectors", WIDTH: "width"},
     Kind.TEXT_ENCODER: {ENCODER: "encoder", WIDTH: "width"},
     Kind.VAE: {FAMILIES: "families"},

@@ -109,6 +109,14 @@ class BusinessSource(SourceLimits, Retention, PromptModes, WordLists, ImageLabel
             "Minimum measure; a request may choose a stricter one. Requires an NSFW detector in the registry."
         ),
     )
+    trained_file_downloads = models.BooleanField(
+        _("may download trained models"),
+        default=True,
+        help_text=_(
+            "Files of LoRAs that the source has trained. Off: they can only be drawn with, and URLs that were given out "
+            "end as such."
+        ),
+    )
     commercial_models_only = models.BooleanField(
         _("only models for commercial use"),
         default=False,

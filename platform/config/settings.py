@@ -188,6 +188,7 @@ UNFOLD = {
 # Django's default of 2.5 MB is too small for one base64 image.
 # Of a form with the images of a training, and of an archive with them that is fetched.
 TRAINING_UPLOAD_MAX_BYTES = env.int("TRAINING_UPLOAD_MAX_BYTES", default=256 * 1024 * 1024)
+DATA_UPLOAD_MAX_NUMBER_FILES = 500  # a data set has at most 200 images with a caption each
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=40 * 1024 * 1024)
 
 REST_FRAMEWORK = {
@@ -231,8 +232,8 @@ JOB_LEASE_S = env.float(
 JOB_HAND_OVER_S = env.float("JOB_HAND_OVER_S", default=10.0)
 JOB_TIMEOUT_S = env.int("JOB_TIMEOUT_S", default=1800)  # maximum run time of a job
 TRAINING_TIMEOUT_S = env.int("TRAINING_TIMEOUT_S", default=24 * 3600)  # the same of a training
-# When trainings may start, in local time, such as 22:00-06:00 (unset: always), and how long no image must have been drawn
-# before (unset: trainings do not look at the runners). Running trainings go on.
+# When trainings run, in local time, such as 22:00-06:00 (unset: always); at the end they pause. How long no image must have
+# been drawn before one starts (unset: trainings do not look at the runners); running ones go on.
 TRAINING_HOURS: tuple[time, time] | None = env.hours("TRAINING_HOURS", default=None)
 TRAINING_IDLE_S: float | None = env.float("TRAINING_IDLE_S", default=None)
 JOB_WAIT_S = env.float("JOB_WAIT_S", default=300.0)  # how long a synchronous request waits for its job

@@ -32,6 +32,7 @@ urlpatterns = [
     path("AIGCImgOpenServ/", include("dialects.zhiqite.urls")),
     path("", include("jobs.images.views")),
     path("", include("jobs.images.storage_targets.views")),
+    path("", include("jobs.training.file_downloads")),
     path("pictures/", include("dialects.smzdm.urls")),
     path("", include("dialects.a1111.urls")),
     path("", root),

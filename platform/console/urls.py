@@ -42,6 +42,12 @@ urlpatterns = [
     path("trainings/new/", admin.site.admin_view(new_training.page), name="training_new"),
     path("trainings/<uuid:training_id>/", admin.site.admin_view(trainings.one), name="training"),
     path("trainings/<uuid:training_id>/live/", admin.site.admin_view(trainings.live), name="training_live"),
+    path("trainings/<uuid:training_id>/file/", admin.site.admin_view(trainings.file), name="training_file"),
+    path(
+        "trainings/<uuid:training_id>/preview/",
+        admin.site.admin_view(trainings.preview),
+        name="training_preview",
+    ),
     *(
         path(
             f"trainings/<uuid:training_id>/{what}/",

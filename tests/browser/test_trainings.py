@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -21,7 +22,9 @@ DROPPED = """(files) => {
   }
   return dropped;
 }"""
-TRAINING_S = 300
+TRAINING_S = 900
+# A screenshot is to show a loss that falls.
+STEPS = "200" if os.environ.get("SCREENSHOTS") else "12"
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def test_dropped_images_become_a_lora_with_a_loss_chart(console: Console) -> Non
     expect(page.get_by_label("Steps")).to_have_value("200")
     page.get_by_label("Name", exact=True).fill("bad name")
     page.get_by_role("textbox", name="Trigger words").fill("zorb")
-    page.get_by_label("Steps").fill("12")
+    page.get_by_label("Steps").fill(STEPS)
     page.get_by_text("More settings").click()
     page.get_by_label("Resolution").fill("128")
     console.click_button("Start the training")
@@ -57,7 +60,7 @@ def test_dropped_images_become_a_lora_with_a_loss_chart(console: Console) -> Non
 
     page.get_by_label("Name", exact=True).fill("zorb")
     console.click_button("Show the price")
-    expect(page.locator("#training-status")).to_contain_text("Price in cost units: 0.")
+    expect(page.locator("#training-status")).to_contain_text("Price in cost units: ")
     console.click_button("Start the training")
     expect(page.get_by_role("heading", name="zorb: succeeded")).to_be_visible(timeout=1000 * TRAINING_S)
     expect(page.locator("svg polyline")).to_be_visible()

@@ -3,7 +3,7 @@ import copy
 import torch
 from torch import nn
 
-from demo.muon import Muon, split_parameters
+from demo.learning.muon import Muon, split_parameters
 
 
 def trained(optimizer_of, model, steps=5):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from demo.shapes import COLOR_NAMES, SHAPES, draw, random_scenes
+from demo.data.shapes import COLOR_NAMES, SHAPES, draw, random_scenes
 from gpu_runner.protocol import Analysis
 from tests.support import face_files
 from tests.support.demo_engine import DEMO_MODELS, Studio

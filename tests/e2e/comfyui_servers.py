@@ -15,7 +15,7 @@ import torch
 from diffusers import ControlNetModel
 from safetensors.torch import save_file
 
-from demo.random_models import write_family
+from demo.architectures.random_models import write_family
 from tests.dialects.smzdm.seed import FIRST, SECOND
 from tests.e2e.installation import eventually
 from tests.support.ports import free_port

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import torch
 
-from demo.random_models import write_family
+from demo.architectures.random_models import write_family
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, ModelFile

@@ -9,7 +9,7 @@ from diffusers.loaders.single_file_utils import (
     convert_ldm_vae_checkpoint,
 )
 
-from demo.standard_architectures import TINY
+from demo.architectures.standard import TINY
 from gpu_runner.models.conversion.ldm_keys import (
     UNET_PREFIX,
     VAE_PREFIX,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable
@@ -26,11 +27,12 @@ from transformers import (
     T5EncoderModel,
 )
 
-from demo import architecture
+from demo.architectures import demo_model as architecture
 from demo.flow_matching.original_layout import original_layout
 from gpu_runner.models.conversion.ldm_keys import VAE_PREFIX, from_diffusers, vae_pairs
 from gpu_runner.models.variant import PLAIN, Variant
 from gpu_runner.protocol import ModelFile
+from gpu_runner.protocol.families.registry import FAMILIES
 from gpu_runner.protocol.prompt import qwen_tokenizer
 from tests.support import transformer_files
 from tests.support.transformer_files import tiny
@@ -64,6 +66,13 @@ def sd3_modules(seed: int = 0) -> FlowModules:
         vae, encoder = AutoencoderKL(**VAE_CONFIG), CLIPTextModel(CLIPTextConfig(**CLIP_CONFIG))
     parts = (tiny("sd3", seed), vae, encoder)
     return FlowModules(*(part.eval().requires_grad_(False) for part in parts))
+
+
+def normalizing_vae(family: str) -> AutoencoderKL:
+    """The VAE of the tiny checkpoints, with the normalization of a family, which no file contains."""
+    vae, latents = copy.deepcopy(sd3_modules().vae), FAMILIES[family].latents
+    vae.register_to_config(scaling_factor=latents.scaling_factor, shift_factor=latents.shift_factor)
+    return vae
 
 
 def sd3_tensors(modules: FlowModules) -> dict[str, Tensor]:

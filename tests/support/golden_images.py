@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw
 
-from demo.random_models import write_family
+from demo.architectures.random_models import write_family
 from gpu_runner.protocol import InputImage, ModelFile
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.passes import Hires, Inpaint, LoraUse

@@ -10,7 +10,7 @@ import torch
 from diffusers import ControlNetModel
 from safetensors.torch import save_file
 
-from demo import architecture
+from demo.architectures import demo_model as architecture
 from gpu_runner.models.conversion.ldm_keys import controlnet_pairs, from_diffusers
 from gpu_runner.protocol import ModelFile
 

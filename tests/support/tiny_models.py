@@ -11,7 +11,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
 
-from demo import architecture
+from demo.architectures import demo_model as architecture
 from gpu_runner.models.conversion.ldm_keys import (
     CLIP_PREFIX,
     UNET_PREFIX,

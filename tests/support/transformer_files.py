@@ -72,7 +72,12 @@ TINY: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 # Variants of a family with other shapes.
-VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {"schnell": ("flux1", {"guidance_embeds": False})}
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "schnell": ("flux1", {"guidance_embeds": False}),
+    "flux1 deep": ("flux1", {"num_layers": 4}),
+    "flux1 fill": ("flux1", {"in_channels": 384, "out_channels": 64}),
+    "flux1 control": ("flux1", {"in_channels": 128, "out_channels": 64}),
+}
 
 
 def build(family: str, config: Mapping[str, Any], device: str = "meta") -> Any:

@@ -7,7 +7,7 @@ from diffusers import ControlNetModel
 from torch import nn
 
 from gpu_runner.models.conversion.ldm_keys import controlnet_pairs, to_diffusers
-from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet
+from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet, LoadedFlowControlNet
 from gpu_runner.networks.module_copies import size_bytes
 from gpu_runner.networks.tensor_file import TensorFile
 from gpu_runner.protocol.errors import ModelUnavailable
@@ -15,8 +15,12 @@ from gpu_runner.protocol.model_detection.config_inference import Config
 from gpu_runner.protocol.model_detection.controlnet_config import infer_controlnet, is_ldm
 from gpu_runner.protocol.model_detection.fitting import control_misfit
 from gpu_runner.protocol.model_detection.safetensors_models import CONTROL, name_shapes_below
+from gpu_runner.protocol.model_detection.transformers.controlnets.recognition import (
+    find_transformer_controlnet,
+)
 from gpu_runner.protocol.model_detection.usability import inspect
 
+from .flow_controlnet import check_width, load_flow_controlnet
 from .meta_init import BUILDING_ERRORS, reason, with_weights, without_weights
 
 
@@ -24,6 +28,8 @@ def load_controlnet(
     file: TensorFile, name: str, key: str, device: torch.device, dtype: torch.dtype
 ) -> LoadedControlNet:
     """Load a ControlNet. Raises ModelUnavailable."""
+    if found := find_transformer_controlnet(file.shapes):
+        return load_flow_controlnet(file, found, name, key, device, dtype)
     identified = inspect(file.shapes, file.metadata)
     if identified.kind != "controlnet":
         raise ModelUnavailable(f"{name} is not a ControlNet")
@@ -45,9 +51,9 @@ def check_family(controlnet: LoadedControlNet, checkpoint: LoadedCheckpoint, nam
 
     Admission refuses what the scan has seen.
     """
-    if checkpoint.facts.flow is not None:
-        raise ModelUnavailable(f"{name} is a ControlNet for another family of checkpoints")
-    if difference := control_misfit(controlnet.net.config, checkpoint.unet.config):
+    if checkpoint.facts.flow is not None or isinstance(controlnet, LoadedFlowControlNet):
+        check_width(controlnet, checkpoint, name)
+    elif difference := control_misfit(controlnet.net.config, checkpoint.unet.config):
         raise ModelUnavailable(f"{name} is a ControlNet for another family of checkpoints: {difference}")
 
 

@@ -58,8 +58,7 @@ def denoise_input(checkpoint: LoadedCheckpoint, side: int, tokens: int) -> Denoi
         torch.zeros(pooled_width, device=device, dtype=checkpoint.dtype) if pooled_width else None,
     )
     embedded = EMBEDDED_GUIDANCE if facts.guidance == "embedded" else None
-    # Inpainting and InstructPix2Pix checkpoints read more channels than the latent has.
-    more = 0 if facts.flow is not None else config["in_channels"] - shape[0]
+    more = _more_channels(checkpoint)
     return DenoiseInput(
         torch.randn(shape, device=device),
         sigma=0.5,
@@ -67,6 +66,15 @@ def denoise_input(checkpoint: LoadedCheckpoint, side: int, tokens: int) -> Denoi
         guidance=Guidance(((text, 1.0),), text, scale=1.0, embedded=embedded),
         extra=torch.zeros(more, *shape[1:], device=device) if more else None,
     )
+
+
+def _more_channels(checkpoint: LoadedCheckpoint) -> int:
+    """Channels beside the latent's that inpainting, InstructPix2Pix and FLUX.1 Fill checkpoints read."""
+    channels, latents = checkpoint.unet.config.get("in_channels"), checkpoint.facts.latents
+    if checkpoint.facts.flow is None:
+        return int(channels - latents.channels)
+    packed = latents.patch**2 if checkpoint.family == "flux1" else 0
+    return int(channels // packed - latents.channels) if packed else 0
 
 
 def _pooled_width(config: Mapping[str, Any]) -> int:

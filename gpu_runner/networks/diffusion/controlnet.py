@@ -23,6 +23,8 @@ class ControlNetInput:
     scales: tuple[float, ...]  # one per residual, from the first down block to the middle block
     region: Tensor | None = None  # (1, h, w) in [0, 1]: mask of the area it affects
     unconditioned: bool = True  # also applied to the rows of the negative prompt
+    weight: float = 1.0  # of the unit, which ``scales`` contain
+    mode: int = 0  # kind of the control image, for a union
 
 
 Row = tuple[int, ControlNetInput]

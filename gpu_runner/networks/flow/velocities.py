@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -27,6 +27,11 @@ class Rows:
     references: Tensor | None = (
         None  # (rows, channels, h, w): latents of images that the transformer sees beside x
     )
+    channels: Tensor | None = (
+        None  # (rows, channels, h, w): what FLUX.1 Fill, Canny and Depth read with each token
+    )
+    prompts: Sequence[Conditioning] = ()  # the texts, with the prompt for a negative one; empty: the same
+    residuals: Mapping[str, Any] = field(default_factory=dict)  # of ControlNets: arguments of the call
 
 
 def sd3(transformer: Any, rows: Rows) -> Tensor:
@@ -38,6 +43,7 @@ def sd3(transformer: Any, rows: Rows) -> Tensor:
             rows.x
         ),
         timestep=rows.times * 1000,
+        **rows.residuals,
         return_dict=False,
     )[0]
 
@@ -51,6 +57,7 @@ def z_image(transformer: Any, rows: Rows) -> Tensor:
         list(rows.x[:, :, None].unbind()),
         1 - rows.times,
         [text.context.to(rows.x) for text in rows.texts],
+        **rows.residuals,
         return_dict=False,
     )[0]
     return -torch.stack([output[:, 0] for output in outputs])
@@ -60,8 +67,11 @@ def flux1(transformer: Any, rows: Rows) -> Tensor:
     """FluxTransformer2DModel of diffusers: 2 x 2 latent pixels make a token, and text tokens have no position."""
     height, width = rows.x.shape[-2:]
     context = torch.stack([text.context for text in rows.texts]).to(rows.x)
+    tokens = packed(rows.x)
+    if rows.channels is not None:
+        tokens = torch.cat([tokens, packed(rows.channels)], dim=2)
     output = transformer(
-        hidden_states=packed(rows.x),
+        hidden_states=tokens,
         timestep=rows.times,
         guidance=rows.guidance,
         pooled_projections=torch.stack([text.pooled for text in rows.texts if text.pooled is not None]).to(
@@ -70,6 +80,7 @@ def flux1(transformer: Any, rows: Rows) -> Tensor:
         encoder_hidden_states=context,
         txt_ids=context.new_zeros(context.shape[1], 3),
         img_ids=positions(height // 2, width // 2, rows.x.device),
+        **rows.residuals,
         return_dict=False,
     )[0]
     return unpacked(output, height, width)
@@ -97,6 +108,7 @@ def qwen_image(transformer: Any, rows: Rows) -> Tensor:
         encoder_hidden_states=context,
         encoder_hidden_states_mask=mask,
         img_shapes=[[(1, height // 2, width // 2)]] * len(rows.x),
+        **rows.residuals,
         return_dict=False,
     )[0]
     return unpacked(output, height, width)

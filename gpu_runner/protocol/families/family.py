@@ -14,8 +14,10 @@ Timestep = Literal["t", "1000t", "1-t"]
 GuidanceKind = Literal["classifier_free", "embedded", "none"]
 Feature = Literal[
     "clip_skip",
+    "control_image",  # the transformer reads the latent of an edge or depth map with each token
     "controlnet",
     "emphasis",  # weights of words, as in (word:1.2)
+    "fill",  # the transformer reads the latent of the image outside the mask, and the mask
     "image_guidance",
     "lora",
     "magic_mix",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gpu_runner.protocol.generation_request import GenerationRequest
+from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.details import DetailPass
 from gpu_runner.protocol.request_parts.passes import Hires
 from gpu_runner.protocol.request_parts.sampling import SigmaOverrides
@@ -15,11 +16,19 @@ from .family import Family, Feature
 
 @dataclass(frozen=True)
 class Limit:
-    """A field that the family does not take as it is. ``allowed`` names what it takes; empty: nothing at all."""
+    """A field that the family does not take as it is. ``allowed`` names what it takes; empty: nothing at all.
+
+    ``what`` is the part of the field that is not taken, where it is not the whole field.
+    """
 
     field: str
     got: str = ""
     allowed: tuple[str, ...] = ()
+    what: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.what or self.field
 
 
 def limits(family: Family, request: GenerationRequest) -> Iterator[Limit]:
@@ -54,6 +63,9 @@ def _features(family: Family, request: GenerationRequest) -> Iterator[Limit]:
         ("tiling", "tiling", request.tiling),
     ]
     yield from (Limit(field) for feature, field, is_used in used if is_used and not family.allows(feature))
+    # They act in the attention layers of a UNet.
+    references = {unit.module for unit in controls if unit.module.startswith("reference")}
+    yield from (Limit("controls", what=module) for module in sorted(references))
     # Noise that is added to x at a level of diffusion models has no meaning at a flow time.
     bend = request.schedule_bend
     if request.s_churn:
@@ -71,6 +83,13 @@ def left_out(family: Family, request: GenerationRequest) -> tuple[str, ...]:
         fields.append("embeddings")
     if family.guidance != "classifier_free" and request.negative_prompt.strip():
         fields.append("negative_prompt")
+    if family.allows("control_image") and any(map(_acts_at_times, request.controls)):
+        fields.append("controls (weight, guidance_start, guidance_end)")
     if request.sgm_noise_multiplier:
         fields.append("sgm_noise_multiplier")
     return tuple(fields)
+
+
+def _acts_at_times(unit: ControlUnit) -> bool:
+    """Whether a unit without a ControlNet has a weight or a part of the steps, which the transformer's own image has not."""
+    return not unit.model and (unit.weight, unit.guidance_start, unit.guidance_end) != (1, 0, 1)

@@ -26,7 +26,7 @@ SD3 = Family(
     ),
     latents=Latents("sd3", 16, patch=2, scaling_factor=1.5305, shift_factor=0.0609),
     flow=Flow("1000t", Shift(3.0)),
-    features=frozenset({"emphasis", "lora"}),
+    features=frozenset({"controlnet", "emphasis", "lora"}),
     samplers=SAMPLERS,
     schedulers=("Normal", "Simple", "SGM Uniform", "Beta", "Karras"),
     defaults=Defaults(steps=28, guidance=4.5, side=1024),
@@ -38,7 +38,7 @@ Z_IMAGE = Family(
     text=(TextPart("qwen3_4b", 512, padded=False),),
     latents=SIXTEEN_CHANNELS,
     flow=Flow("1-t", Shift(3.0)),
-    features=frozenset({"lora"}),
+    features=frozenset({"controlnet", "lora"}),
     samplers=SAMPLERS,
     schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=8, guidance=1.0, side=1024),
@@ -51,7 +51,7 @@ FLUX1 = Family(
     latents=SIXTEEN_CHANNELS,
     flow=Flow("t", Shift(line=TOKENS_TO_MU)),
     guidance="embedded",
-    features=frozenset({"emphasis", "lora"}),
+    features=frozenset({"controlnet", "emphasis", "lora"}),
     samplers=SAMPLERS,
     schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=20, guidance=3.5, side=1024),
@@ -63,6 +63,19 @@ FLUX1_SCHNELL = replace(
     flow=Flow("t", Shift()),
     guidance="none",
     defaults=Defaults(steps=4, guidance=1.0, side=1024),
+)
+# Defaults are those of their pipelines. Edges want a guidance of about 30 and depth one of 10; the tensors do not tell which.
+FLUX1_FILL = replace(
+    FLUX1,
+    label="FLUX.1 Fill",
+    features=FLUX1.features | {"fill"},
+    defaults=Defaults(steps=50, guidance=30.0, side=1024),
+)
+FLUX1_CONTROL = replace(
+    FLUX1,
+    label="FLUX.1 Canny or Depth",
+    features=FLUX1.features | {"control_image"},
+    defaults=Defaults(steps=28, guidance=10.0, side=1024),
 )
 CHROMA = Family(
     name="chroma",
@@ -97,7 +110,7 @@ QWEN_IMAGE = Family(
     latents=Latents("qwen_image", 16, patch=2),  # normalized by a mean and a deviation per channel
     flow=Flow("t", Shift(line=((256, 0.5), (8192, 0.9)), terminal=0.02)),
     keeps_norm=True,
-    features=frozenset({"lora"}),
+    features=frozenset({"controlnet", "lora"}),
     samplers=SAMPLERS,
     schedulers=UNIFORM_FIRST,
     defaults=Defaults(steps=20, guidance=4.0, side=1024),

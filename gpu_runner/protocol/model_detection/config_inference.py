@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
+from .layer_numbers import is_valid
 from .safetensors_header import Metadata, Shapes
 from .safetensors_models import UNET, has_text_encoder, name_shapes_below
 
@@ -20,7 +21,15 @@ VAE = "first_stage_model."
 CLIP = "cond_stage_model.transformer."
 OPEN_CLIP = "cond_stage_model.model."
 OVERRIDABLE = {
-    "controlnet": {"attention_head_dim", "norm_num_groups", "global_pool_conditions"},
+    "controlnet": {
+        "attention_head_dim",
+        "num_attention_heads",
+        "norm_num_groups",
+        "global_pool_conditions",
+        "control_layers_places",
+        "control_refiner_layers_places",
+        "sample_size",
+    },
     "unet": {"attention_head_dim", "norm_num_groups", "sample_size", "addition_time_embed_dim"},
     "vae": {"norm_num_groups", "sample_size", "scaling_factor"},
     "transformer": {
@@ -79,6 +88,8 @@ def _validated_overrides(part: str, overrides: Config) -> Config:
     if unknown := sorted(overrides.keys() - OVERRIDABLE[part]):
         allowed = ", ".join(sorted(OVERRIDABLE[part]))
         raise ValueError(f"{part} must only set {allowed} (got {unknown[0]})")
+    if invalid := next((name for name, value in overrides.items() if not is_valid(name, value)), None):
+        raise ValueError(f"{part} has an invalid {invalid}")
     return overrides
 
 

@@ -49,6 +49,10 @@ def architecture_of(found: Identified, shapes: Shapes, metadata: Metadata) -> Ar
             for encoder in config.text_encoders
         ]
         return {"unet": _kept(config.unet), "text": encoders}
+    if found.kind == "checkpoint":
+        return {"width": found.detail["width"]}
+    if found.kind == "controlnet" and found.detail["layout"] == "transformer":
+        return {"width": found.detail["width"]}
     if found.kind == "controlnet":
         return {"unet": _kept(infer_controlnet(shapes, found.family, metadata))}
     if found.kind == "lora":
@@ -67,9 +71,20 @@ def misfit(part: Architecture, checkpoint: Architecture) -> str:
     """Why the LoRA or ControlNet cannot be used with the checkpoint; empty if it can, or if the scan kept nothing."""
     if not part or not checkpoint:
         return ""
+    if (
+        "width" in checkpoint or "width" in part
+    ):  # of a transformer, whose LoRAs are recognized by the names of its modules
+        return width_misfit(part.get("width"), checkpoint.get("width"))
     if "modules" in part:
         return _misfit_of_adapter(part["modules"], _weights(json.dumps(checkpoint, sort_keys=True)))
     return control_misfit(part["unet"], checkpoint["unet"])
+
+
+def width_misfit(control: int | None, transformer: int | None) -> str:
+    """Why a ControlNet does not fit a transformer of its family; empty if it does, or if one width is not known."""
+    if control is None or transformer is None or control == transformer:
+        return ""
+    return f"its blocks are {control} wide, those of the checkpoint {transformer}"
 
 
 def control_misfit(control: Mapping[str, Any], unet: Mapping[str, Any]) -> str:

@@ -15,12 +15,13 @@ from typing import Any
 from .adapter_layouts import BUNDLED, SDXL_STARTS, Adapter, read_adapter
 from .adapter_layouts import UNET as UNET_PART
 from .parts.descriptions import describe_text_encoder, describe_transformer
-from .parts.transformer_controlnets import find_transformer_controlnet
 from .parts.transformer_loras import describe_transformer_lora
 from .parts.vaes import find_vae
 from .safetensors_header import Metadata, Shapes, read_safetensors_header
 from .standard_modules import has_module
 from .storage.tensor_header import Shape
+from .transformers.controlnets.recognition import find_transformer_controlnet
+from .transformers.recognition import FoundTransformer
 from .upscaler_architectures import architecture_of
 
 __all__ = [
@@ -75,15 +76,26 @@ def identify_file(path: Path) -> Identified:
 
 
 def _controlnet(shapes: Shapes, metadata: Metadata) -> Identified | None:
+    if found := find_transformer_controlnet(shapes):
+        return _transformer_controlnet(found)
     ldm = f"{CONTROL}input_hint_block.0.weight" in shapes or "input_hint_block.0.weight" in shapes
     diffusers = "controlnet_cond_embedding.conv_in.weight" in shapes
     if not ldm and not diffusers:
-        family = find_transformer_controlnet(shapes)
-        return Identified("controlnet", family, {"layout": "transformer", "residuals": 0}) if family else None
+        return None
     context = _context_width(name_shapes_below(shapes, CONTROL) or shapes)
     layout = "ldm" if ldm else "diffusers"
     detail = {"layout": layout, "cross_attention_dim": context, "residuals": _residuals(shapes)}
     return Identified("controlnet", _family(context, metadata), detail)
+
+
+def _transformer_controlnet(found: FoundTransformer) -> Identified:
+    detail: dict[str, Any] = {"layout": "transformer", "residuals": 0}
+    try:
+        detail |= found.transformer.detail(found.conversion.shapes)
+    except (ArithmeticError, IndexError, ValueError) as error:
+        reason = str(error) if isinstance(error, ValueError) else "its tensors have unexpected shapes"
+        return Identified("controlnet", found.transformer.family, detail, reason)
+    return Identified("controlnet", found.transformer.family, detail)
 
 
 ZERO_CONVOLUTION = re.compile(r"^(control_model\.)?(zero_convs\.\d+\.0|controlnet_down_blocks\.\d+)\.weight$")

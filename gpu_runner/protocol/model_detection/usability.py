@@ -13,21 +13,26 @@ from math import prod
 
 from gpu_runner.protocol.families.registry import DRAWN, FAMILIES
 
+from . import layer_numbers
 from .adapter_layouts import read_adapter
 from .adapter_shapes import requirements
 from .config_inference import (
     VAE,
     TextEncoder,
+    infer,
     infer_diffusers_vae,
-    infer_text_encoders,
-    infer_unet,
     infer_vae,
     read_overrides,
 )
 from .controlnet_config import infer_controlnet, is_ldm
 from .ldm_modules import Pair, controlnet_pairs, unet_pairs, vae_pairs
 from .network_shapes import clip_weights, controlnet_weights, unet_weights, vae_weights
-from .parts.problems import encoder_names, text_encoder_problem, transformer_problem
+from .parts.problems import (
+    encoder_names,
+    text_encoder_problem,
+    transformer_controlnet_problem,
+    transformer_problem,
+)
 from .parts.unsupported import CONTROL_KINDS, MAX_NAME, OTHER_KINDS, QUANTIZED
 from .parts.vaes import QWEN_IMAGE, three_dimensional_problem, with_outer_convolutions
 from .safetensors_header import Shape
@@ -108,12 +113,16 @@ def _checkpoint(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
         return f"it has no text encoder{encoder_names(found.family)}"
     if found.family not in DIFFUSION_FAMILIES:
         return "its text encoder is not that of Stable Diffusion 1, 2 or XL"
-    overrides = read_overrides(metadata)
-    unet = infer_unet(name_shapes_below(shapes, UNET), found.family) | overrides["unet"]
-    tensors = _tensors_of(unet_pairs(unet), unet_weights(unet), UNET)
-    for encoder in infer_text_encoders(shapes, found.family):
+    configs = infer(shapes, found.family, metadata)
+    tensors = _tensors_of(unet_pairs(configs.unet), unet_weights(configs.unet), UNET)
+    for encoder in configs.text_encoders:
         tensors |= _text_encoder_tensors(encoder, shapes)
-    return _difference(tensors, shapes)
+    numbers = (layer_numbers.text_encoder_problem(encoder.config) for encoder in configs.text_encoders)
+    return (
+        _difference(tensors, shapes)
+        or layer_numbers.network_problem(configs.unet)
+        or next(filter(None, numbers), "")
+    )
 
 
 def _text_encoder(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
@@ -142,14 +151,15 @@ def _vae_problem(shapes: Shapes, prefix: str, metadata: Metadata, found: Identif
         return str(error)
     if diffusers:
         inner = {current_vae_name(name): shape for name, shape in inner.items()}
-    return _difference(_tensors_of(vae_pairs(config), vae_weights(config), diffusers=diffusers), inner)
+    expected = _tensors_of(vae_pairs(config), vae_weights(config), diffusers=diffusers)
+    return _difference(expected, inner) or layer_numbers.network_problem(config)
 
 
 def _controlnet(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
     if other := _name_of(CONTROL_KINDS, shapes):
         return f"it is {other}, which is not supported"
     if found.detail["layout"] == "transformer":
-        return f"it is a ControlNet for {FAMILIES[found.family].label}, which is not drawn here yet"
+        return transformer_controlnet_problem(shapes)
     config = infer_controlnet(shapes, found.family, metadata)
     inner = name_shapes_below(shapes, CONTROL) or shapes
     if config["in_channels"] != IMAGE_LATENTS or config["conditioning_channels"] != HINT_CHANNELS:
@@ -158,7 +168,8 @@ def _controlnet(found: Identified, shapes: Shapes, metadata: Metadata) -> str:
             f"(got {config['in_channels']} and {config['conditioning_channels']})"
         )
     pairs, weights = controlnet_pairs(config), controlnet_weights(config)
-    return _difference(_tensors_of(pairs, weights, diffusers=not is_ldm(inner)), inner)
+    expected = _tensors_of(pairs, weights, diffusers=not is_ldm(inner))
+    return _difference(expected, inner) or layer_numbers.network_problem(config)
 
 
 def _lora(found: Identified, shapes: Shapes, metadata: Metadata) -> str:

@@ -33,3 +33,5 @@ class ControlUnit(StrictModel):
     hr_option: Literal["both", "low", "high"] = "both"
     crop_with_mask: bool = True  # crop the unit's image like the init image (Inpaint.only_masked)
     return_map: bool = True
+    # What the control image is, for ControlNets that tell several kinds apart; empty: as the module says.
+    control_type: Literal["", "canny", "tile", "depth", "blur", "pose", "gray", "low_quality"] = ""

@@ -31,11 +31,9 @@ class UnknownMedia(ValueError):
 
 def media_of(data: bytes) -> Media:
     """Return the media type of a file. Raises UnknownMedia."""
-    if data[4:8] == b"ftyp" and data[8:12].startswith(MP4_BRANDS):
-        return Media(MP4, moves=True)
+    if container := container_of(data):
+        return Media(container, moves=True)
     if data.startswith(EBML):
-        if _doc_type(data) == b"webm":
-            return Media(WEBM, moves=True)
         raise UnknownMedia("a Matroska file other than WebM")
     try:
         with image_files.opened(data) as image:
@@ -45,6 +43,13 @@ def media_of(data: bytes) -> Media:
     except image_files.UnusableImage as error:
         raise UnknownMedia("a file of an unknown type") from error
     return Media(STILL_TYPES.get(kind) or ANIMATED_TYPES[kind], moves=False)
+
+
+def container_of(data: bytes) -> str:
+    """Return the media type of an MP4 or WebM file; empty for all others."""
+    if data[4:8] == b"ftyp" and data[8:12].startswith(MP4_BRANDS):
+        return MP4
+    return WEBM if data.startswith(EBML) and _doc_type(data) == b"webm" else ""
 
 
 def _doc_type(data: bytes) -> bytes:

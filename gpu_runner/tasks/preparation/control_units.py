@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -17,12 +17,13 @@ from gpu_runner.imaging.images import ResizeMode
 from gpu_runner.imaging.masks import Box
 from gpu_runner.models.loaders.controlnet import check_family
 from gpu_runner.models.store import ModelStore
-from gpu_runner.networks.loaded import LoadedControlNet
+from gpu_runner.networks.loaded import LoadedControlNet, LoadedFlowControlNet
 from gpu_runner.protocol import RunRequest
 from gpu_runner.protocol.catalogs.preprocessors import Module, find
 from gpu_runner.protocol.errors import InvalidRequest
 from gpu_runner.protocol.request_parts.control import ControlUnit
 from gpu_runner.protocol.request_parts.values import InputImage
+from gpu_runner.tasks.control_hints import check_mask, union_mode
 from gpu_runner.tasks.generation import Pass, Plan
 from gpu_runner.tasks.init_image import Canvas, Source
 
@@ -97,7 +98,7 @@ class ControlUnitBuilder:
             module, pixels = _module("none"), np.repeat(mask[:, :, None], 3, axis=2)
         width, height, mode = pass_.request.width, pass_.request.height, self._mode(unit)
         control_map = self._map(module, _at_resolution(unit, pixels, width, height, mode), pixels)
-        return PreparedUnit(
+        prepared = PreparedUnit(
             request=unit,
             module=module,
             model=self._model(unit, pass_),
@@ -106,6 +107,21 @@ class ControlUnitBuilder:
             region=self._region(unit, width, height),
             acts=unit.hr_option != excluded,
         )
+        return self._with_background(prepared, init_view, width, height)
+
+    def _with_background(
+        self, unit: PreparedUnit, init_view: InitImageView | None, width: int, height: int
+    ) -> PreparedUnit:
+        """Add what is around the area to repaint, for ControlNets that also read that. Raises InvalidRequest."""
+        if not isinstance(unit.model, LoadedFlowControlNet):
+            return unit
+        union_mode(unit, unit.model)
+        check_mask(unit, unit.model)
+        if unit.model.mask != "optional" or init_view is None or init_view.mask is None:
+            return unit
+        frame, mask = np.asarray(init_view.frame.convert("RGB")), np.asarray(init_view.mask.convert("L"))
+        shown = replace(unit, map=fit(frame, width, height, "stretch"), region=None)
+        return replace(unit, background=replace(shown, hidden=fit_mask(mask, width, height, "stretch")))
 
     def _mode(self, unit: ControlUnit) -> ResizeMode:
         """Resize mode of the unit; units that use the init image resize it like the request does."""

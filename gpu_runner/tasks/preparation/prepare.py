@@ -131,7 +131,7 @@ def _check_family(models: Models, request: GenerationRequest) -> None:
     family = models.checkpoint.facts
     if limit := next(limits(family, request), None):
         allowed = f": {', '.join(limit.allowed)}" if limit.allowed else ""
-        raise InvalidRequest(f"{family.label} does not support {limit.field} {limit.got}".rstrip() + allowed)
+        raise InvalidRequest(f"{family.label} does not support {limit.name} {limit.got}".rstrip() + allowed)
     for second in filter(None, (models.refiner, models.hires)):
         if second.family != family.name and (second.facts.flow or family.flow):
             raise InvalidRequest(f"a second checkpoint must be of the family {family.label}")

@@ -27,7 +27,10 @@ def family_limits(models: ModelResolver, request: GenerationRequest) -> Iterator
     checkpoint, family = found
     for limit in limits(family, request):
         words = {"family": family.label, "name": checkpoint.name, "field": limit.field, "got": limit.got}
-        if not limit.allowed:
+        if limit.what:
+            words["what"] = limit.what
+            message = _("%(name)s is of the family %(family)s, which does not support %(what)s.")
+        elif not limit.allowed:
             message = _("%(name)s is of the family %(family)s, which does not support %(field)s.")
         else:
             words["allowed"] = ", ".join(limit.allowed)

@@ -21,6 +21,7 @@ from models_registry.errors import ModelNotFound, ModelUnusable
 from models_registry.models import FAMILIES, FOLDERS, Family, Kind, ModelFile, WorkflowTemplate
 from models_registry.selectors import resolve, training
 
+from .control_models import must_have_control_image
 from .text_encoders import text_encoders_for, text_encoders_of_all
 from .trainable_bases import untrainable
 
@@ -129,6 +130,9 @@ def resolve_all(models: ModelResolver, request: GenerationRequest) -> Resolution
     if models.backend == Backend.PIPELINE:
         _must_have_vae(request, checkpoint, others)
         _must_edit_by_instruction(request, checkpoint, others)
+        for file in (checkpoint, *others.values()):
+            if file.kind == Kind.CHECKPOINT:
+                must_have_control_image(file, request)
     if request.refiner is not None:
         _must_share_latents(others[ModelName("checkpoint", request.refiner.checkpoint).key], checkpoint)
     for part in request.detail_passes:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from jobs.errors import Refused, Unsupported
+from models_registry.family_facts import family_facts
 from models_registry.models import CONTEXT_WIDTH, INPAINTING, WITHOUT_TEXT, Family, ModelFile
 
 UNETS = (Family.SD15, Family.SD2, Family.SDXL)
@@ -25,7 +26,7 @@ def untrainable(checkpoint: ModelFile) -> Iterator[Refused]:
         message = _("%(name)s cannot be trained: the file has no text encoder.")
     elif checkpoint.without_vae and checkpoint.family not in TRANSFORMERS:
         message = _("%(name)s cannot be trained: the file has no VAE.")
-    elif checkpoint.instruct or checkpoint.metadata.get(INPAINTING):
+    elif checkpoint.instruct or checkpoint.metadata.get(INPAINTING) or _reads_control_image(checkpoint):
         message = _("%(name)s cannot be trained: it is made for editing images.")
     elif str(checkpoint.metadata.get(CONTEXT_WIDTH)) == REFINER_CONTEXT_WIDTH:
         message = _("%(name)s cannot be trained: it is a refiner.")
@@ -34,3 +35,8 @@ def untrainable(checkpoint: ModelFile) -> Iterator[Refused]:
     else:
         return
     yield Unsupported(message % words, field="checkpoint")
+
+
+def _reads_control_image(checkpoint: ModelFile) -> bool:
+    family = family_facts(checkpoint)
+    return family is not None and family.allows("control_image")

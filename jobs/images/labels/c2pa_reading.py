@@ -1,4 +1,4 @@
-"""C2PA manifests of any image file, read and verified by the library of the extra ``c2pa``."""
+"""C2PA manifests of any image or MP4 file, read and verified by the library of the extra ``c2pa``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .c2pa_manifest import INGREDIENTS
 
 MAX_PROBLEMS = 20
 MAX_TEXT = 300
+READABLE = INGREDIENTS | {"video/mp4"}
 VALID, TRUSTED = "Valid", "Trusted"  # the library's states; the other one is Invalid
 
 
@@ -44,7 +45,7 @@ def read(data: bytes, content_type: str) -> Manifest | None:
 
     Manifests and certificates that the file refers to by URL are not fetched.
     """
-    if not is_installed() or content_type not in INGREDIENTS:
+    if not is_installed() or content_type not in READABLE:
         return None
     import c2pa  # an extra, with a native library
 

@@ -66,14 +66,14 @@ def fingerprints(job: Job, outputs: Iterable[Output]) -> list[Fingerprint]:
 
 
 def find(
-    sources: QuerySet[BusinessSource] | None, numbers: Iterable[str], image: Image.Image
+    sources: QuerySet[BusinessSource] | None, numbers: Iterable[str], image: Image.Image | None
 ) -> list[Origin]:
-    """Outputs of these sources (None: of all) that the image may be, the most similar first.
+    """Outputs of these sources (None: of all) that the file may be, the most similar first.
 
-    ``numbers``: those in the image's labels.
+    ``numbers``: those in the file's labels. ``image``: None for a video, which is found by its number only.
     """
     named = [origin for number in numbers if (origin := _named(sources, number)) is not None]
-    return named[:1] or _similar(sources, perceptual_hash(image))
+    return named[:1] or ([] if image is None else _similar(sources, perceptual_hash(image)))
 
 
 def _named(sources: QuerySet[BusinessSource] | None, number: str) -> Origin | None:

@@ -1,10 +1,11 @@
-"""Labels of any image file: the AIGC object, the IPTC digital source type and a C2PA manifest."""
+"""Labels in the metadata of any file: the AIGC object, the IPTC digital source type, and our number."""
 
 from __future__ import annotations
 
 import re
 import warnings
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,12 +38,20 @@ def read(image: Image.Image) -> FileLabels:
     """Labels of an opened file. Parts that are damaged count as missing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        properties = _xmp_properties(image)
-        found = {
-            "xmp": aigc.parsed(properties.get(f"{{{xmp.TC260}}}AIGC", "")),
-            "png_chunk": aigc.parsed(_text(image.info.get(aigc.KEY))),
-            "exif_user_comment": aigc.parsed(_user_comment(image)),
+        packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+        packet = packet.encode(errors="replace") if isinstance(packet, str) else packet
+        texts = {
+            "png_chunk": _text(image.info.get(aigc.KEY)),
+            "exif_user_comment": _user_comment(image),
         }
+    return of_places(packet, texts)
+
+
+def of_places(packet: object, texts: Mapping[str, str]) -> FileLabels:
+    """Labels in an XMP packet, and in texts that may be an AIGC object, by the names of their places."""
+    properties = _xmp_properties(packet)
+    found = {"xmp": aigc.parsed(properties.get(f"{{{xmp.TC260}}}AIGC", ""))}
+    found |= {place: aigc.parsed(text) for place, text in texts.items()}
     places = [place for place, values in found.items() if values]
     return FileLabels(
         aigc=found[places[0]] if places else {},
@@ -52,10 +61,8 @@ def read(image: Image.Image) -> FileLabels:
     )
 
 
-def _xmp_properties(image: Image.Image) -> dict[str, str]:
+def _xmp_properties(packet: object) -> dict[str, str]:
     """Simple properties of the XMP packet, by qualified name: as elements or as attributes."""
-    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
-    packet = packet.encode(errors="replace") if isinstance(packet, str) else packet
     # Entities could expand without limit; XMP has none.
     if not isinstance(packet, bytes) or len(packet) > MAX_XMP_BYTES or DECLARES_ENTITIES.search(packet):
         return {}

@@ -103,6 +103,7 @@ BACKGROUND_TASKS = (
     _("Short result"),
     _("Started at"),
     _("Stopped at"),
+    _("success"),
     _("Task id"),
     _("Time Taken"),
     _("When the worker finished (success or failure)."),

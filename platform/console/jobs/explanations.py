@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobs.models import Job, State
+from jobs.models import Backend, Job, State
 from jobs.scheduling.eta import JobEta
 from jobs.scheduling.policy import Reason
 
@@ -22,7 +22,7 @@ def waiting_status(job: Job, eta: JobEta) -> str:
     estimated end. Empty for a job that has ended."""
     if job.is_terminal:
         return ""
-    parts = [_reason(job, eta.reason), _position(eta), _estimate(job, eta)]
+    parts = [_paused(job), _reason(job, eta.reason), _position(eta), _estimate(job, eta)]
     return " ".join(part for part in parts if part)
 
 
@@ -34,7 +34,7 @@ def _reason(job: Job, reason: Reason | None) -> str:
         Reason.NO_RUNNER: _(
             "No runner can run it: no runner of its backend is enabled, reachable, not draining and has its models."
         ),
-        Reason.OUTSIDE_HOURS: _("Trainings start at other times of the day on this platform."),
+        Reason.OUTSIDE_HOURS: _("Trainings run at other times of the day on this platform."),
         Reason.RUNNERS_DRAW: _("Trainings start when no image is being drawn on this platform."),
         Reason.NO_FREE_SLOT: _("It waits for a free slot: all runners are full."),
         Reason.SOURCE_AT_CAP: _(
@@ -55,6 +55,13 @@ def _reason(job: Job, reason: Reason | None) -> str:
             "Other jobs go first: their lane is more urgent, or their source has had less runner time recently."
         ),
     }[reason]
+
+
+def _paused(job: Job) -> str:
+    if job.state != State.QUEUED or job.backend != Backend.TRAINING or not job.step:
+        return ""
+    words = {"step": job.step, "steps": job.steps}
+    return _("It is paused at step %(step)d of %(steps)d, and will go on from there.") % words
 
 
 def _position(eta: JobEta) -> str:

@@ -1,4 +1,4 @@
-"""Page that reads the labels of an uploaded image and finds the job that drew it, among those the user may see."""
+"""Page that reads the labels of an uploaded image or video and finds the job that drew it, among those the user may see."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jobs.images.label_report import LabelReport, report
 
 
 class ImageForm(ActionForm):
-    file = forms.FileField(label=gettext_lazy("image"), widget=UnfoldAdminFileFieldWidget())
+    file = forms.FileField(label=gettext_lazy("image or video"), widget=UnfoldAdminFileFieldWidget())
 
 
 def page(request: HttpRequest) -> HttpResponse:

@@ -17,7 +17,7 @@ from access.source_settings.prompt_modes import PromptMode
 from console.jobs import actions, live, reproduction
 from jobs.admission.prompts.rewriting import texts_of
 from jobs.api_reference.dialects import repeats
-from jobs.api_reference.examples.curl import curl
+from jobs.api_reference.examples.texts import texts
 from jobs.images import signed_urls
 from jobs.models import Job, State, Transition
 from jobs.models.callback import Callback
@@ -57,6 +57,7 @@ class TimelineEntry:
 
 def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, Any]:
     callback = Callback.objects.filter(job=job).prefetch_related("history").first()
+    calls = repeats(job, signed_urls.base_url(request))
     return {
         "job": job,
         "live": None if job.is_terminal else live.progress(job),
@@ -73,10 +74,8 @@ def context(job: Job, request: HttpRequest, *, may_operate: bool) -> dict[str, A
         "callback": callback,
         "rewritten": rewritten(job),
         "prompt_mode": PromptMode(job.rewriting["mode"]).label if job.rewriting else "",
-        "curls": [
-            (each, curl(each.call) if each.call else "")
-            for each in repeats(job, signed_urls.base_url(request))
-        ],
+        "examples": [(each.dialect, texts(each.call)) for each in calls if each.call],
+        "not_repeatable": [each for each in calls if each.reason],
         "repetitions": list(
             job.repetitions.only("state", "created_at").order_by("created_at")[:MAX_REPETITIONS]
         ),

@@ -100,6 +100,11 @@ REPORTED = [
     "hand_over_lost_at",
     "process_replaced_at",
 ]
+# What only runners of ComfyUI servers have.
+OF_COMFYUI_SERVERS = {"server_scheme", "new_server_secret", "server_ca"}
+REPORTED_BY_COMFYUI_SERVERS = {"server_queue", "own_model_files", "backs_off_from"}
+# "typeof": users who may not register runners see the backend as text, which is no variable of the form.
+IS_COMFYUI = f"typeof backend === 'undefined' || backend == '{Backend.COMFYUI}'"
 
 
 @admin.register(Runner)
@@ -111,6 +116,7 @@ class RunnerAdmin(ConsoleAdmin):
     change_form_outer_before_template = "admin/jobs/runner/buttons.html"
     fields = [*CONNECTION, "enabled", "draining", *STATUS, *REPORTED]
     readonly_fields = [*STATUS, *REPORTED]
+    conditional_fields = dict.fromkeys(OF_COMFYUI_SERVERS, IS_COMFYUI)
     actions = ["drain", "pause", "resume", "unload", "read_inventory"]
 
     class Media:
@@ -128,9 +134,13 @@ class RunnerAdmin(ConsoleAdmin):
         return read_only if _may_register(request) else [*read_only, *shown]
 
     def get_fields(self, request: HttpRequest, obj: Runner | None = None) -> list[str]:
-        if _may_register(request):
-            return self.fields
-        return [name for name in self.fields if name not in SECRETS]
+        if obj is None:
+            return [*CONNECTION, "enabled"]
+        hidden = set() if _may_register(request) else set(SECRETS)
+        if obj.backend != Backend.COMFYUI:
+            hidden |= REPORTED_BY_COMFYUI_SERVERS
+            hidden |= set() if _may_register(request) else OF_COMFYUI_SERVERS
+        return [name for name in self.fields if name not in hidden]
 
     def get_form(
         self, request: HttpRequest, obj: Runner | None = None, change: bool = False, **kwargs: Any
@@ -156,7 +166,9 @@ class RunnerAdmin(ConsoleAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        context |= {"may_operate": self.has_change_permission(request), "operations": OPERATIONS}
+        runner = context.get("original")
+        operations = [each for each in OPERATIONS if runner is None or _can(runner, each[0])]
+        context |= {"may_operate": self.has_change_permission(request), "operations": operations}
         return super().render_change_form(request, context, *args, **kwargs)
 
     # Actions --------------------------------------------------------------------------------------------------------
@@ -254,6 +266,10 @@ OPERATIONS: list[tuple[str, str | Promise]] = [
     ("unload", gettext_lazy("Unload models")),
     ("read_inventory", gettext_lazy("Read inventory")),
 ]
+
+
+def _can(runner: Runner, operation: str) -> bool:
+    return operation != "read_inventory" or runner.backend == Backend.COMFYUI
 
 
 def _may_register(request: HttpRequest) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext_noop
 from django_q.models import Schedule
 
 
 def create_schedules(**_: Any) -> None:
     Schedule.objects.update_or_create(
-        name="figures of the dashboard",
+        name=gettext_noop("figures of the dashboard"),
         defaults={
             "func": "console.dashboard.hourly_figures.update_hourly_figures",
             "schedule_type": Schedule.MINUTES,
@@ -17,6 +18,6 @@ def create_schedules(**_: Any) -> None:
         },
     )
     Schedule.objects.update_or_create(
-        name="old entries of the audit trail",
+        name=gettext_noop("old entries of the audit trail"),
         defaults={"func": "console.audit.middleware.delete_old_entries", "schedule_type": Schedule.DAILY},
     )

@@ -1,6 +1,7 @@
 """First tab of a source's page: its last 30 days as charts, and what is still missing.
 
-The charts are made from the hourly sums, so that they cost the same for a source with a million jobs.
+The charts are made from the hourly sums, so that they cost the same for a source with a million jobs; only the jobs of
+the newest hour, which may not be summed up yet, are counted.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from django.db.models.functions import TruncDate
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
 from access.models import AccessKey, BusinessSource
+from console.dashboard.hourly_figures import unsummed
 from console.models import HourlyFigures
 from console.tenants.roles import VIEW_COSTS
 from jobs.models import State
@@ -53,9 +56,11 @@ class Day:
 
 def days_of(source: BusinessSource) -> list[Day]:
     """Each of the last 30 days, oldest first, today last; days without jobs are included."""
-    today = timezone.localdate()
+    now = timezone.now()
+    today = localdate(now)
     found: dict[date, Day] = defaultdict(lambda: Day(today))
-    for row in _sums(source, today - timedelta(days=DAYS - 1)):
+    newest = unsummed(BusinessSource.objects.filter(pk=source.pk), now)
+    for row in [*_sums(source, today - timedelta(days=DAYS - 1), newest.since), *map(_of_hour, newest.rows)]:
         day = found[row["day"]]
         day.jobs += row["jobs_sum"]
         day.cost += row["cost_sum"]
@@ -71,9 +76,23 @@ def days_of(source: BusinessSource) -> list[Day]:
     return sorted(found.values(), key=lambda day: day.day)
 
 
-def _sums(source: BusinessSource, first: date) -> Any:
+def _of_hour(row: dict[str, Any]) -> dict[str, Any]:
+    """A sum of the newest hour in the form of ``_sums``."""
+    is_timed = row["wait_seconds"] is not None
+    return {
+        "day": localdate(row["hour"]),
+        "state": row["state"],
+        "jobs_sum": row["jobs"],
+        "cost_sum": row["cost"],
+        "timed": row["jobs"] if is_timed else 0,
+        "wait": row["wait_seconds"],
+        "run": row["run_seconds"],
+    }
+
+
+def _sums(source: BusinessSource, first: date, until: datetime) -> Any:
     since = timezone.make_aware(datetime.combine(first, time.min))
-    rows = HourlyFigures.objects.filter(source=source, hour__gte=since).order_by()
+    rows = HourlyFigures.objects.filter(source=source, hour__gte=since, hour__lt=until).order_by()
     return (
         rows.annotate(day=TruncDate("hour"))
         .values("day", "state")

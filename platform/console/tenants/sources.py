@@ -63,7 +63,7 @@ OVERVIEW = Tab(
 )
 IMAGES = Tab("images", _("Images"), [(_("Images"), {"fields": ["nsfw_policy", "public_pictures"]}), LABELS])
 ACCESS = {"fields": ["dialects", "networks", "keyless_networks", "reachable", "expires_at"]}
-MODELS = {"fields": ["commercial_models_only"]}
+MODELS = {"fields": ["commercial_models_only", "trained_file_downloads"]}
 RETENTION = {
     "fields": ["keep_pictures_days", "keep_inputs_days", "keep_jobs_days", "keep_trained_models_days"]
 }

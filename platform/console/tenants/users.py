@@ -39,11 +39,18 @@ class UserAdmin(HiddenFromTenants, DjangoUserAdmin, LabeledAutocomplete):
     list_filter = ["is_staff", "is_active", "groups"]
     filter_horizontal = ["user_permissions"]
     autocomplete_fields = ["groups"]
+    add_fieldsets = (*DjangoUserAdmin.add_fieldsets, (None, {"fields": ["groups"]}))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Hides superusers from other users, who could otherwise take over such an account."""
         users = super().get_queryset(request)
         return users if request.user.is_superuser else users.filter(is_superuser=False)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Save a user. A new one may sign in: there are no users of anything but the console."""
+        if not change:
+            obj.is_staff = True
+        super().save_model(request, obj, form, change)
 
     def get_fieldsets(self, request: HttpRequest, obj: AbstractBaseUser | None = None) -> Any:
         """Only superusers may grant superuser status or single permissions; others assign roles."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 600, 200  # of the viewBox
+MIN_POINTS = 10
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,14 @@ class LossChart:
 
 
 def chart_of(losses: Sequence[Sequence[float]], steps: int) -> LossChart | None:
-    """The chart of points (step, loss) of a training with so many steps; None if there are fewer than two points."""
+    """The chart of points (step, loss) of a training with so many steps; None if there are fewer than two points.
+
+    The first tenth is left out once the rest is drawn: those losses are means of a few steps, which hide all others.
+    """
     if len(losses) < 2:
         return None
+    settled = [point for point in losses if point[0] > steps / 10]
+    losses = settled if len(settled) >= MIN_POINTS else losses
     values = [loss for _step, loss in losses]
     lowest, highest = min(values), max(values)
     height = highest - lowest or 1.0

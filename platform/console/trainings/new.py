@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -24,13 +25,28 @@ from .visibility import visible_training
 # Fields of the request by preset. The demo models are small, so that they learn with larger steps.
 USUAL: dict[str, Any] = {"batch_size": 1, "resolution": ""}
 PRESETS: dict[str, dict[str, Any]] = {
-    "subject": {**USUAL, "steps": 800, "rank": 16, "alpha": 16, "learning_rate": 0.0001},
-    "style": {**USUAL, "steps": 1500, "rank": 32, "alpha": 32, "learning_rate": 0.0001},
-    "quick": {**USUAL, "steps": 200, "rank": 8, "alpha": 8, "learning_rate": 0.0005},
+    "subject": {**USUAL, "steps": 800, "sample_every": 200, "rank": 16, "alpha": 16, "learning_rate": 0.0001},
+    "style": {**USUAL, "steps": 1500, "sample_every": 300, "rank": 32, "alpha": 32, "learning_rate": 0.0001},
+    "quick": {**USUAL, "steps": 200, "sample_every": 50, "rank": 8, "alpha": 8, "learning_rate": 0.0005},
 }
-DEMO = {"steps": 300, "rank": 8, "alpha": 8, "learning_rate": 0.004, "batch_size": 4, "resolution": 128}
-
-COPIED = ("batch_size", "steps", "rank", "alpha", "learning_rate", "class_prompt", "flip", "schedule")
+DEMO = {
+    "steps": 300,
+    "rank": 8,
+    "alpha": 8,
+    "learning_rate": 0.004,
+    "batch_size": 4,
+    "resolution": 128,
+    "sample_every": 50,
+}
+COPIED = (
+    *("batch_size", "steps", "rank", "alpha", "learning_rate", "text_encoder_learning_rate"),
+    *("class_prompt", "flip", "sample_every"),
+)
+# Settings that the form does not show. A training with changes keeps them.
+HIDDEN = (
+    *("schedule", "warmup_steps", "min_snr_gamma", "prior_weight", "gradient_checkpointing", "samples"),
+    "tag_threshold",
+)
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -67,7 +83,7 @@ def _presets() -> dict[str, dict[str, Any]]:
 def _start() -> dict[str, Any]:
     """What the form has in the beginning: the first preset."""
     name, values = next(iter(_presets().items()))
-    return {**values, "preset": name, "trigger": "", "name": ""}
+    return {**values, "preset": name, "trigger": "", "name": "", "text_encoder_learning_rate": 0}
 
 
 def _values(training: Training) -> dict[str, Any]:
@@ -75,7 +91,11 @@ def _values(training: Training) -> dict[str, Any]:
     trained = request.training
     assert trained is not None
     copied = {name: getattr(trained, name) for name in COPIED}
+    hidden = {name: getattr(trained, name) for name in HIDDEN} | {"clip_skip": request.clip_skip}
+    if trained.tagger:
+        hidden["tagger"] = trained.tagger
     return copied | {
+        "hidden": {name: json.dumps(value).strip('"') for name, value in hidden.items() if value is not None},
         "preset": "",
         "name": _next_name(training.name),
         "trigger": trained.trigger,

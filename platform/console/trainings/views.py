@@ -11,17 +11,19 @@ from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from console.jobs.explanations import waiting_status
 from console.portal.chosen_source import chosen_source, page_context
 from console.tenants.roles import SUBMIT_JOBS, VIEW_COSTS, VIEW_IMAGES
 from jobs.execution import lifecycle
-from jobs.models import OutputKind, Signal, State, Training
+from jobs.models import OutputKind, Preview, Signal, State, Training
 from jobs.scheduling.eta import outlook
+from jobs.training.file_downloads import download_note, may_download, response_of
 from jobs.training.selectors import is_available, trainings_of
 
 from .loss_chart import LossChart, chart_of
@@ -61,7 +63,8 @@ def page(request: HttpRequest) -> HttpResponse:
 
 def one(request: HttpRequest, training_id: uuid.UUID) -> HttpResponse:
     training = visible_training(request, training_id)
-    context = page_context(request, training.name, training.job.source) | _context(request, training)
+    title = _("Training %(name)s") % {"name": training.name}
+    context = page_context(request, title, training.job.source) | _context(request, training)
     return render(request, "admin/trainings/training.html", context)
 
 
@@ -83,12 +86,36 @@ def act(request: HttpRequest, training_id: uuid.UUID, what: str) -> HttpResponse
         messages.warning(request, _("The training has already ended."))
     elif what == "finish" and lifecycle.signal(job.pk, Signal.INTERRUPT):
         _log(request, training, "finished early")
-        messages.success(request, _("The training ends now, and keeps what was trained."))
+        text = _("The training ends now, and keeps what was trained.")
+        if training.is_paused:
+            text = _(
+                "The training will not go on: its file is made from what was trained when trainings run again."
+            )
+        messages.success(request, text)
     else:
         lifecycle.cancel(job.pk, note=f"console: {request.user.get_username()}")
         _log(request, training, "cancelled")
         messages.success(request, _("The training was cancelled, or its trainer will stop it shortly."))
     return HttpResponseRedirect(reverse("console:training", args=[job.pk]))
+
+
+@require_safe
+def file(request: HttpRequest, training_id: uuid.UUID) -> HttpResponseBase:
+    """The file of the LoRA."""
+    training = visible_training(request, training_id)
+    if not request.user.has_perm(SUBMIT_JOBS):
+        raise PermissionDenied
+    return response_of(request, training)
+
+
+@require_safe
+def preview(request: HttpRequest, training_id: uuid.UUID) -> HttpResponse:
+    """The newest samples of a running training."""
+    training = visible_training(request, training_id)
+    if not request.user.has_perms(VIEW_IMAGES):
+        raise PermissionDenied
+    newest = get_object_or_404(Preview, job=training.pk)
+    return HttpResponse(bytes(newest.jpeg), content_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
 def shown(training: Training) -> Shown:
@@ -115,6 +142,9 @@ def _context(request: HttpRequest, training: Training) -> dict[str, Any]:
         "job": job,
         "settings": job.generation_request.training,
         "samples": list(images),
+        "has_preview": sees_images and Preview.objects.filter(job=job).exists(),
+        "may_download": request.user.has_perm(SUBMIT_JOBS) and may_download(training),
+        "download_note": download_note(training),
         "may_change": request.user.has_perm(CHANGE_JOBS),
         "may_submit": request.user.has_perm(SUBMIT_JOBS),
         "drawing": _drawing(training),

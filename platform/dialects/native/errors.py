@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFilesSent
 from django.http import UnreadablePostError
 from django.utils.translation import gettext as _
 from pydantic import BaseModel, Field, ValidationError
@@ -134,6 +135,10 @@ def exception_response(error: Exception, context: dict[str, Any]) -> Response:
             return Problem.invalid(error).response()
         case RequestDataTooBig():
             return too_large().response()
+        case TooManyFilesSent():
+            words = {"limit": settings.DATA_UPLOAD_MAX_NUMBER_FILES}
+            detail = _("A form must have at most %(limit)d files.") % words
+            return Problem(413, "too_many_files", detail).response()
         case SuspiciousOperation() | UnreadablePostError() | ParseError():
             return Problem(400, "malformed_body", _("The request body cannot be read.")).response()
         case MethodNotAllowed():

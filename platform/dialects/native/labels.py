@@ -1,4 +1,4 @@
-"""The route that reads the labels of an image."""
+"""The route that reads the labels of an image or video."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class LabelsView(BaseModel):
     """Labels in the file, and the jobs of this source that may have drawn it."""
 
     aigc: dict[str, str] = Field(description="AIGC object of GB 45438; empty if there is none.")
-    places: list[str] = Field(description="Where it stands: xmp, png_chunk, exif_user_comment.")
+    places: list[str] = Field(
+        description="Where it stands: xmp, png_chunk, exif_user_comment, mp4_metadata, webm_tag."
+    )
     digital_source_type: str = Field(description="IPTC digital source type; empty if there is none.")
     c2pa: ManifestView | None = Field(
         description="The C2PA manifest; null if there is none, or c2pa_read is false."
@@ -76,15 +78,16 @@ class ReadLabels(NativeView):
         problems=(400, 413, 415, 422),
         request={
             "image/*": BINARY,
+            "video/*": BINARY,
             "multipart/form-data": {"type": "object", "properties": {"file": BINARY}, "required": ["file"]},
         },
         tags=["labels"],
     )
     def post(self, request: Request) -> Response:
-        """Read the labels of an image, ours or not, and find the job of this source that drew it."""
-        data = uploaded_bytes(request)
+        """Read the labels of an image or video, ours or not, and find the job of this source that drew it."""
+        data = uploaded_bytes(request, videos=True)
         if not data:
-            raise Problem(422, "invalid", _("The image is empty."))
+            raise Problem(422, "invalid", _("The file is empty."))
         if len(data) > MAX_INPUT_BYTES:
             raise too_large()
         try:

@@ -43,7 +43,7 @@ ENDPOINTS = (
     Endpoint("GET", "/api/v1/samplers", _("Samplers; schedulers are listed in the same way.")),
     Endpoint("GET", "/api/v1/usage", _("Use of the quotas.")),
     Endpoint("POST", "/api/v1/reproduce", _("Generate the image of a capsule again, and compare it.")),
-    Endpoint("POST", "/api/v1/labels/read", _("Labels of an image.")),
+    Endpoint("POST", "/api/v1/labels/read", _("Labels of an image or video.")),
 )
 ERRORS = (
     ErrorRow(401, "unauthorized", UNAUTHORIZED),

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobs.admission.admit import find_replay
-from jobs.images.signed_urls import public_path
+from jobs.images.signed_urls import base_url, public_path
 from jobs.models import Job, Training
 from jobs.training.selectors import delete_result, training_get, trainings_of
 from jobs.training.submission import price, submit
@@ -71,7 +71,10 @@ class TrainingRoute(NativeView):
     def signal(self, training_id: uuid.UUID, action: Callable[[Job], None]) -> Response:
         action(self.training(training_id).job)
         training = self.training(training_id)
-        return json_response(training_view(training), 200 if training.job.is_terminal else 202)
+        return json_response(self.view(training), 200 if training.job.is_terminal else 202)
+
+    def view(self, training: Training) -> TrainingView:
+        return training_view(training, base_url(self.request._request))
 
 
 class Trainings(TrainingRoute):
@@ -80,7 +83,7 @@ class Trainings(TrainingRoute):
     @operation("listTrainings", {200: TrainingList}, tags=["trainings"])
     def get(self, request: Request) -> Response:
         """The newest trainings of the source."""
-        views = [training_view(training) for training in trainings_of(self.key.source)[:NEWEST]]
+        views = [self.view(training) for training in trainings_of(self.key.source)[:NEWEST]]
         return json_response(TrainingList(items=views))
 
     @operation(
@@ -107,7 +110,7 @@ class Trainings(TrainingRoute):
             if not is_new and job.received != wanted.received:
                 detail = _("This id was used for a job with another request.")
                 raise Problem(409, "idempotency_conflict", detail, field="external_id", job_id=str(job.pk))
-        view = training_view(self.training(job.pk))
+        view = self.view(self.training(job.pk))
         return json_response(view, 201 if is_new else 200, {"Location": public_path(view.url)})
 
 
@@ -124,7 +127,7 @@ class OneTraining(TrainingRoute):
     @operation("getTraining", {200: TrainingView}, problems=(404,), tags=["trainings"])
     def get(self, request: Request, training_id: uuid.UUID) -> Response:
         """A training, with its loss curve, its samples and its result."""
-        return json_response(training_view(self.training(training_id)))
+        return json_response(self.view(self.training(training_id)))
 
     @operation("deleteTrainedModel", {200: TrainingView}, problems=(404, 409), tags=["trainings"])
     def delete(self, request: Request, training_id: uuid.UUID) -> Response:
@@ -132,7 +135,7 @@ class OneTraining(TrainingRoute):
         if not delete_result(self.training(training_id)):
             detail = _("There is no model to delete: it is not trained yet, deleted already, or shared.")
             raise Problem(409, "not_removable", detail)
-        return json_response(training_view(self.training(training_id)))
+        return json_response(self.view(self.training(training_id)))
 
 
 class CancelTraining(TrainingRoute):

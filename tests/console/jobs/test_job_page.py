@@ -340,15 +340,28 @@ def test_image_whose_file_was_deleted_is_not_found(ops, job, add_outputs):
     assert ops.get(page(job, "pictures", "0", "thumbnail")).status_code == 404
 
 
-# curl commands ------------------------------------------------------------------------------------------------------
+# As code ------------------------------------------------------------------------------------------------------------
 
 
-def test_page_has_curl_commands_without_secrets(ops, submission, key):
+def test_page_has_the_request_as_code_in_every_language_without_secrets(ops, submission, key):
     job = admit(submission(received={"parameters": {"prompt": "a red circle"}}))
-    commands = {one.dialect: command for one, command in ops.get(page(job, "change")).context["curls"]}
-    assert list(commands) == ["a1111", "native"]
-    assert all("$KEY_ID" in command for command in commands.values())
-    assert key.secret not in ops.get(page(job, "change")).content.decode()
+    response = ops.get(page(job, "change"))
+    examples = dict(response.context["examples"])
+    assert list(examples) == ["a1111", "native"]
+    languages = {text.key for texts in examples.values() for text in texts}
+    assert languages == {"curl", "python", "javascript", "java"}
+    assert all("KEY_ID" in text.text and "a red circle" in text.text for text in examples["a1111"])
+    shown = response.content.decode()
+    assert 'id="example-native-java"' in shown
+    assert key.secret not in shown
+
+
+def test_page_says_why_a_request_is_not_shown_in_its_own_dialect(ops, submission):
+    received = {"parameters": {"init_images": ["sha256:" + "0" * 64]}}
+    job = admit(submission(operation="img2img", received=received))
+    response = ops.get(page(job, "change"))
+    assert [dialect for dialect, _texts in response.context["examples"]] == ["native"]
+    assert "a1111: one of its input images was not stored as received" in response.content.decode()
 
 
 def test_page_links_to_the_jobs_of_the_same_end_user(ops, submission):

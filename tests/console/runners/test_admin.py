@@ -137,7 +137,19 @@ def test_load_of_a_comfyui_server_is_shown(ops, runner):
 
 
 def test_page_says_from_which_template_a_runner_backs_off_and_why(ops, runner, workflow_templates):
+    Runner.objects.update(backend="comfyui")
     template = WorkflowTemplate.objects.get(name="txt2img")
     until = timezone.now() + timedelta(hours=1)
     TemplateBackOff.objects.create(runner=runner, template=template, until=until, reason="no such node")
     assert "txt2img: no such node" in ops.get(f"{LIST}{runner.pk}/change/").content.decode()
+
+
+def test_page_has_fields_of_comfyui_servers_for_those_only(ops, sign_in, runner):
+    page = f"{LIST}{runner.pk}/change/"
+    of_servers = ("Queue of the server", "Own model files", "Backs off from", "read_inventory")
+    assert not [part for part in of_servers if part in ops.get(page).content.decode()]
+    operator = sign_in("operator")  # sees the address and the backend as text
+    assert "ComfyUI authentication" not in operator.get(page).content.decode()
+    Runner.objects.update(backend="comfyui")
+    assert not [part for part in of_servers if part not in ops.get(page).content.decode()]
+    assert "ComfyUI authentication" in operator.get(page).content.decode()

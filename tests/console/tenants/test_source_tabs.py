@@ -168,6 +168,15 @@ def test_charts_show_jobs_failures_cost_and_mean_latency_by_day(ops, ended, sour
     assert len(json.loads(charts["Jobs"]["data"])["labels"]) == 30
 
 
+def test_charts_have_jobs_that_are_not_summed_up_yet_and_count_no_job_twice(ended, source, other_source):
+    ended(0, State.SUCCEEDED, wait_s=2, run_s=4)
+    update_hourly_figures()
+    ended(0, State.SUCCEEDED, wait_s=4, run_s=8)
+    ended(0, State.SUCCEEDED, source=other_source, key=None)
+    today = days_of(source)[-1]
+    assert (today.jobs, today.cost, round(today.wait_s, 3), round(today.run_s, 3)) == (2, 3, 3, 6)
+
+
 def test_costs_are_hidden_from_roles_without_them(sign_in, source):
     charts = sign_in("viewer").get(page(source, "overview")).context["charts"]
     assert "Cost units" not in [chart["title"] for chart in charts]

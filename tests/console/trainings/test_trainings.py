@@ -1,7 +1,9 @@
 """Pages of trainings: list, live page, cancel and finish, within the rights of their viewer."""
 
 import html
+import re
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -9,7 +11,7 @@ from django.utils import timezone
 
 from access.models import BusinessSource, Membership
 from console.trainings.loss_chart import chart_of
-from jobs.models import Backend, InputPicture, Job, Runner, Signal, State
+from jobs.models import Backend, InputPicture, Job, Preview, Runner, Signal, State
 from jobs.training.dataset import DatasetFile
 from jobs.training.submission import TrainingRequest, submit
 from models_registry.models import Family, Kind, ModelFile
@@ -54,6 +56,13 @@ def test_chart_has_the_first_step_left_and_the_highest_loss_on_top():
     assert (chart.lowest, chart.highest, chart.last) == (0.1, 0.5, 0.3)
     assert chart_of([[1, 0.5]], 10) is None
     assert chart_of([[1, 0.5], [2, 0.5]], 2).points == "300.0,0.0 600.0,0.0"
+
+
+def test_chart_leaves_out_the_means_of_the_first_few_steps():
+    losses = [[1, 9.0], *([step, 0.5 - step / 400] for step in range(2, 101))]
+    chart = chart_of(losses, 100)
+    assert chart.highest == pytest.approx(0.5 - 11 / 400)
+    assert chart.points.startswith("66.0,0.0 ")
 
 
 def test_list_and_page_show_state_steps_and_loss(tenant, job):
@@ -206,3 +215,68 @@ def test_finished_training_leads_to_the_playground_with_its_lora(tenant, source,
     Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, step=10)
     page = text_of(tenant.get(url(job)))
     assert "/admin/playground/?source=shop&prompt=&lora=shop%2Fzorb&width=128&height=128" in page
+
+
+def test_file_is_downloaded_by_its_tenant_unless_operators_forbid_it(
+    sign_in, tenant, source, job, settings, tmp_path
+):
+    settings.MODELS_ROOT = tmp_path
+    assert tenant.get(url(job, "file/")).status_code == 404
+    assert "Download the file" not in text_of(tenant.get(url(job)))
+    (tmp_path / "zorb.safetensors").write_bytes(b"weights")
+    file = ModelFile.objects.create(kind=Kind.LORA, family=Family.SD15, name="zorb", path="zorb.safetensors")
+    file.allowed_sources.add(source)
+    job.training.file = file
+    job.training.save()
+    Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, step=10)
+    assert url(job, "file/") in text_of(tenant.get(url(job)))
+    assert b"".join(tenant.get(url(job, "file/")).streaming_content) == b"weights"
+    source.trained_file_downloads = False
+    source.save()
+    assert tenant.get(url(job, "file/")).status_code == 404
+    assert "Downloads of trained models are disabled" in text_of(tenant.get(url(job)))
+    BusinessSource.objects.update(trained_file_downloads=True)
+    Membership.objects.filter(source=source).update(source=BusinessSource.objects.create(name="other"))
+    assert tenant.get(url(job, "file/")).status_code == 404
+    assert sign_in("viewer").get(url(job, "file/")).status_code == 403
+
+
+def test_running_training_shows_its_newest_samples_to_those_who_see_images(tenant, source, job):
+    Job.objects.filter(pk=job.pk).update(state=State.RUNNING, step=4)
+    assert url(job, "preview/") not in text_of(tenant.get(url(job, "live/")))
+    Preview.objects.create(job=job, jpeg=b"jpeg")
+    assert url(job, "preview/?step=4") in text_of(tenant.get(url(job, "live/")))
+    assert tenant.get(url(job, "preview/")).content == b"jpeg"
+    Membership.objects.filter(source=source).update(source=BusinessSource.objects.create(name="other"))
+    assert tenant.get(url(job, "preview/")).status_code == 404
+
+
+def test_paused_training_says_so_and_can_still_be_finished(tenant, job, settings):
+    Job.objects.filter(pk=job.pk).update(step=4, steps=10)
+    now = timezone.localtime()
+    settings.TRAINING_HOURS = tuple((now + timedelta(hours=hours)).time() for hours in (2, 3))
+    Runner.objects.update(seen_at=timezone.now(), slots=1)
+    page = text_of(tenant.get(url(job)))
+    assert "zorb: paused" in page
+    assert "paused at step 4 of 10, and will go on from there. Trainings run at other times" in page
+    assert "paused" in text_of(tenant.get("/admin/trainings/"))
+    tenant.post(url(job, "finish/"))
+    job.refresh_from_db()
+    assert (job.state, job.signal) == (State.QUEUED, Signal.INTERRUPT)
+
+
+def test_training_again_keeps_settings_that_the_form_does_not_show(tenant, source, checkpoint):
+    Runner.objects.create(name="trainer", url="http://127.0.0.1:1", backend=Backend.TRAINING)
+    files = [DatasetFile(f"{n}.png", data) for n, data in enumerate(pink_discs(2, side=64))]
+    settings = {"steps": 10, "schedule": "linear", "min_snr_gamma": 0.0, "gradient_checkpointing": True}
+    job = submit(TrainingRequest(source, None, "native", "zorb", files, clip_skip=2, settings=settings))[0]
+    page = again(tenant, job)
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+    hidden.pop("csrfmiddlewaretoken", None)
+    form = {"name": "zorb-2", "base": checkpoint.name, "steps": "10", "images_of": str(job.pk), **hidden}
+    sent = tenant.post("/api/v1/trainings", form, headers={"X-Atelier-Source": source.name})
+    assert sent.status_code == 201, sent.content
+    second = Job.objects.get(pk=sent.json()["id"]).generation_request
+    assert second.clip_skip == 2
+    for name, value in settings.items():
+        assert getattr(second.training, name) == value

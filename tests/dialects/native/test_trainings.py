@@ -88,6 +88,21 @@ def test_form_takes_files_and_an_archive(alice):
     assert [image.caption for image in training.images] == ["", "", "a disc"]
 
 
+def test_form_with_more_images_than_a_training_may_have_is_refused_by_name(alice):
+    def sent(count: int) -> dict:
+        many = [SimpleUploadedFile(f"{n}.png", FILES[0]) for n in range(count)]
+        response = alice.client.post("/api/v1/trainings", {"name": "zorb", "images": many})
+        return {"status": response.status_code, **response.json()}
+
+    assert sent(500)["detail"] == "A training needs 2 to 200 images (got 500)."
+    assert sent(501)["status"] == 413
+    assert sent(501)["detail"] == "A form must have at most 500 files."
+    told = alice.client.post(
+        "/api/v1/trainings", "name=zorb", content_type="application/x-www-form-urlencoded"
+    )
+    assert told.json()["detail"] == "Send application/json or multipart/form-data."
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

@@ -186,6 +186,17 @@ def test_enhance_prompt_applies_the_configured_prompt_style(alice, red):
     assert alice.request("v3/img2img", init_image=red, enhance_prompt="no").prompt == "a red circle"
 
 
+def test_enhance_prompt_without_effect_is_told_in_the_tip_of_the_result(alice, work):
+    asked, _job = alice.generate(enhance_prompt="yes")
+    silent, _job = alice.generate()
+    PromptStyle.objects.create(name="enhance_prompt", prompt="{prompt}, masterpiece")
+    enhanced, _job = alice.generate(enhance_prompt="yes")
+    for _job in range(3):
+        work()
+    tips = [alice.call(f"v3/fetch/{response['id']}")["tip"] for response in (asked, silent, enhanced)]
+    assert tips == ["enhance_prompt had no effect: there is no prompt style enhance_prompt.", "", ""]
+
+
 @pytest.mark.field("stablediffusionapi_img2img", "webhook", "track_id")
 @pytest.mark.parametrize("track_id", ["order-7", 7])
 def test_webhook_of_a_succeeded_job(alice, red, web, work, track_id):

@@ -91,11 +91,24 @@ def test_query_follows_the_training_and_names_its_lora(alice, bob, charlie, star
     found = alice.post(QUERY, {"taskId": "zorb"})["data"]
     told = {"status": 2, "progress": 1.0, "loss": 0.25, "sdLoraName": "zorb", "modelTriggerWords": "zorb"}
     assert found.items() >= told.items()
+    assert "/trained/" in found["modelUrl"]
+    assert found["modelUrlNote"] is None
     row = alice.post("sd/v2/queryLoraList", {"pageSize": 10, "pageNum": 1})["data"]["rows"][0]
     assert row["sdLoraFileSimplifyName"] == found["sdLoraFileSimplifyName"] == "zorb-1a2b"
     for stranger in (bob, charlie):
         assert stranger.post(QUERY, {"taskId": "zorb"})["msg"] == "Task not found."
     assert alice.post("sd/v2/queryTaskInfo", {"businessTaskId": "zorb"})["msg"] == "Task not found."
+
+
+def test_query_says_that_the_file_may_not_be_downloaded(alice, start):
+    job = start()
+    job.source.trained_file_downloads = False
+    job.source.save()
+    assert alice.post(QUERY, {"taskId": "zorb"})["data"]["modelUrlNote"] is None
+    end(job, State.SUCCEEDED)
+    found = alice.post(QUERY, {"taskId": "zorb"})["data"]
+    assert (found["sdLoraName"], found["modelUrl"]) == ("zorb", None)
+    assert found["modelUrlNote"] == "Downloads of trained models are disabled for this source."
 
 
 def test_trained_lora_is_drawn_with_by_each_of_its_names_and_by_its_source_only(alice, charlie, start):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gpu_runner.controlnet.units import PreparedControls, PreparedUnit
 from gpu_runner.engine.batching import CPU_LIMITS, choose
 from gpu_runner.models.request_models import Models
 from gpu_runner.models.store import ModelStore
@@ -38,8 +39,14 @@ class Waiting:
     since: int = 0
 
 
-def _plan(checkpoint: LoadedCheckpoint, request: GenerationRequest, canvas: Canvas | None) -> Plan:
-    return replace(Plan.of(request, Models(checkpoint)), canvases=(canvas,) if canvas else ())
+def _plan(
+    checkpoint: LoadedCheckpoint,
+    request: GenerationRequest,
+    canvas: Canvas | None,
+    units: Sequence[PreparedUnit],
+) -> Plan:
+    plan = replace(Plan.of(request, Models(checkpoint)), canvases=(canvas,) if canvas else ())
+    return plan.controlled_by(PreparedControls((tuple(units),)))
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +54,17 @@ def draw_latents() -> Callable[..., list[Tensor]]:
     """Run requests side by side, as the engine does, and return their latents before they are decoded."""
 
     def draw(
-        checkpoint: LoadedCheckpoint, requests: Sequence[GenerationRequest], canvas: Canvas | None = None
+        checkpoint: LoadedCheckpoint,
+        requests: Sequence[GenerationRequest],
+        canvas: Canvas | None = None,
+        units: Sequence[PreparedUnit] | Sequence[Sequence[PreparedUnit]] = (),
     ) -> list[Tensor]:
-        tasks = [generate_image(_plan(checkpoint, request, canvas), 0, StopFlag()) for request in requests]
+        """``units``: those of all requests, or of each."""
+        own = [units] * len(requests) if all(isinstance(unit, PreparedUnit) for unit in units) else units
+        plans = [
+            _plan(checkpoint, request, canvas, some) for request, some in zip(requests, own, strict=True)
+        ]
+        tasks = [generate_image(plan, 0, StopFlag()) for plan in plans]
         waiting = [Waiting(task, next(task)) for task in tasks]
         latents: dict[int, Tensor] = {}
         with torch.inference_mode():

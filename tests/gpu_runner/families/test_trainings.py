@@ -13,7 +13,7 @@ from safetensors.torch import load
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from demo import architecture
+from demo.architectures import demo_model as architecture
 from gpu_runner.models.lora.merge import LoraWeight, merged_tensors, read_lora
 from gpu_runner.models.store import ModelStore
 from gpu_runner.models.variant import LoraFile

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from demo import shapes
+from demo.data import shapes
 from gpu_runner.imaging import images
 from gpu_runner.imaging.face_detection import find
 from gpu_runner.models.files import FileHashCache

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 
-from demo import shapes
+from demo.data import shapes
 from gpu_runner.imaging import images
 from gpu_runner.imaging.images import InvalidImage
 from gpu_runner.imaging.matting import matte

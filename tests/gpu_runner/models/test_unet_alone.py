@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from demo import architecture
+from demo.architectures import demo_model as architecture
 from gpu_runner.models.conversion.ldm_keys import CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX
 from gpu_runner.models.store import ModelStore
 from gpu_runner.models.variant import Variant

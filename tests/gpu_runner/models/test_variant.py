@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from demo.random_models import write_family
+from demo.architectures.random_models import write_family
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.conversion.ldm_keys import VAE_PREFIX, from_diffusers, vae_pairs
 from gpu_runner.models.store import ModelStore

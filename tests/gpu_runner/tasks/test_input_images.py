@@ -10,7 +10,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from PIL import Image
 
-from demo import architecture
+from demo.architectures import demo_model as architecture
 from gpu_runner.engine.engine import Engine
 from gpu_runner.models.store import ModelStore
 from gpu_runner.protocol import Done, Failed, ModelFile

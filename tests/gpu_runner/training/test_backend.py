@@ -89,7 +89,7 @@ def test_training_teaches_a_look_that_the_checkpoint_does_not_know(backend):
     assert sum(map(shows, tiles)) >= 3
 
 
-def test_killed_training_resumes_and_ends_in_the_same_file(backend):
+def test_killed_and_paused_training_resumes_and_ends_in_the_same_file(backend):
     whole = Attempt(backend, job("whole-1", steps=12, samples=1)).file()
     first = Attempt(backend, job("killed-1", steps=12, samples=1))
     first.until(progressed)
@@ -101,9 +101,17 @@ def test_killed_training_resumes_and_ends_in_the_same_file(backend):
     assert isinstance(end, Failed)
     assert end.code == "lost"
     second = Attempt(backend, job("killed-2", steps=12, samples=1))
-    assert second.file() == whole
-    resumed = next(event for event in second.events if isinstance(event, Progress))
-    assert resumed.step > 1
+    resumed = second.until(progressed)
+    assert isinstance(resumed, Progress)
+    assert 1 < resumed.step < 12
+    assert backend.cancel("killed-2", "pause")
+    pause = second.end()
+    assert isinstance(pause, Failed)
+    assert pause.code == "stopping"
+    assert pause.work is not None
+    assert resumed.step <= pause.work.steps_run / (3 * 4) < 12
+    third = Attempt(backend, job("killed-3", steps=12, samples=1))
+    assert third.file() == whole
 
 
 def test_cancelled_training_keeps_nothing_and_is_charged_for_its_steps(backend, tmp_path):

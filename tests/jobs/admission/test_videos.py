@@ -16,6 +16,7 @@ from jobs.admission.admit import admit
 from jobs.admission.quote import quote
 from jobs.errors import Unsupported
 from jobs.images import signed_urls
+from jobs.images.label_report import report
 from jobs.images.storage import read_output
 from jobs.images.video import mp4, recoding
 from jobs.images.video.storage import shown_image
@@ -100,9 +101,15 @@ def test_the_implicit_label_is_in_the_container(comfyui, run_next, unlabeled, su
     settings.CONTENT_PRODUCER = "花店"
     template("SaveVideo")
     admit(submission(video=Video()))
-    data = read_output(run_next().image_outputs.get())
+    job = run_next()
+    data = read_output(job.image_outputs.get())
     assert json.loads(mp4.aigc_of(data))["ContentProducer"] == "花店"
     assert b"trainedAlgorithmicMedia" in mp4.xmp_of(data)
+    found = report(data, None)
+    assert found.labels.aigc["ContentProducer"] == "花店"
+    assert found.labels.places == ["xmp", "mp4_metadata"]
+    (origin,) = found.origins
+    assert (origin.output.job_id, origin.found_by, origin.same_file) == (job.pk, "number", True)
 
 
 def test_a_labeled_source_gets_animations_with_the_label_on_each_frame(

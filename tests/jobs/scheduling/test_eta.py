@@ -1,6 +1,7 @@
 """Remaining time of a running job."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -16,11 +17,14 @@ START = timezone.now()
 def remaining(settings, monkeypatch):
     """Remaining seconds at a time after the start, with the last step written at another."""
     settings.JOB_LEASE_S = LEASE_S
+    pk = uuid4()
 
     def remaining_s(at: float, step: int, written_at: float, steps: int = 20) -> float | None:
         monkeypatch.setattr(eta.timezone, "now", lambda: START + timedelta(seconds=at))
         lease = START + timedelta(seconds=written_at + LEASE_S)
-        job = Job(state=State.RUNNING, started_at=START, lease_expires_at=lease, step=step, steps=steps)
+        job = Job(
+            state=State.RUNNING, started_at=START, lease_expires_at=lease, step=step, steps=steps, pk=pk
+        )
         return eta.outlook(job).ends_in_s
 
     return remaining_s
@@ -36,6 +40,14 @@ def test_remaining_time_falls_from_step_to_step(remaining):
     seconds = [remaining(at, step, written_at=step * 10) for at, step in polled]
     assert seconds == sorted(seconds, reverse=True)
     assert seconds[0] == 190
+
+
+def test_remaining_time_stands_still_rather_than_rise_when_steps_become_slower(remaining):
+    slower = [(10, 1), (20, 2), (60, 3), (100, 4), (110, 5), (112, 6)]
+    seconds = [remaining(at, step, written_at=at) for at, step in slower]
+    assert seconds == sorted(seconds, reverse=True)
+    assert seconds[1] == seconds[4] == 180
+    assert seconds[-1] == 180  # 112 / 6 * 14 = 261 s, which would be more
 
 
 def test_remaining_time_of_a_step_that_takes_much_longer_is_never_negative(remaining):

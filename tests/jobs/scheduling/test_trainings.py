@@ -8,12 +8,12 @@ from django.utils import timezone
 from gpu_runner.protocol import Done
 from jobs.admission.admit import admit
 from jobs.execution import lifecycle
+from jobs.execution.training_hours import is_within
 from jobs.models import Backend, Job, Runner, State, Usage
 from jobs.scheduling import queue_snapshot
 from jobs.scheduling.dispatcher import claim_next
 from jobs.scheduling.eta import outlook
 from jobs.scheduling.policy import Reason
-from jobs.scheduling.trainings import is_within
 from jobs.training.dataset import DatasetFile
 from jobs.training.submission import TrainingRequest, submit
 from tests.support.training_jobs import pink_discs

@@ -12,56 +12,18 @@ from django.utils import timezone
 from gpu_runner.protocol import Done, Progress, TrainedFile
 from jobs.execution import lifecycle
 from jobs.execution.trained_result import MAX_POINTS, with_point
-from jobs.models import Backend, Job, State
+from jobs.models import State
 from jobs.retention.cleanup import tidy
-from jobs.tasks import run_job
 from jobs.training import selectors
-from jobs.training.dataset import DatasetFile
-from jobs.training.submission import TrainingRequest, submit
 from models_registry.errors import ModelNotFound
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import resolve
-from tests.support.training_jobs import pink_discs
+from tests.jobs.training.conftest import SIDE, STEPS
 
 pytestmark = pytest.mark.slow
 
 LORA = (Path(__file__).resolve().parents[3] / "demo/models/loras/atelier-night.safetensors").read_bytes()
-STEPS, SIDE = 10, 128
 PER_STEP = 3 * SIDE * SIDE
-
-
-@pytest.fixture(autouse=True)
-def models_root(settings, tmp_path):
-    settings.MODELS_ROOT = tmp_path / "models"
-    return settings.MODELS_ROOT
-
-
-@pytest.fixture
-def execute(key, checkpoint, live_runner, fake_runner):
-    """``execute(behavior)``: admits a training, and executes an attempt of it on a trainer with this behavior."""
-    live_runner.backend = Backend.TRAINING
-    live_runner.save()
-
-    def execute(behavior, job: Job | None = None, **fields) -> Job:
-        fake_runner.behavior = behavior
-        files = [DatasetFile(f"{n}.png", data) for n, data in enumerate(pink_discs(2))]
-        request = TrainingRequest(
-            key.source,
-            key,
-            "native",
-            "zorb",
-            files,
-            trigger="zorb",
-            resolution=SIDE,
-            settings={"steps": STEPS},
-            **fields,
-        )
-        job = job or submit(request)[0]
-        lease = lifecycle.claim(job.pk, live_runner)
-        run_job(str(lease.job_id), lease.attempt)
-        return Job.objects.get(pk=job.pk)
-
-    return execute
 
 
 def done(steps: int = STEPS) -> Done:

@@ -42,6 +42,7 @@ def describe_transformer(shapes: Shapes) -> TransformerDescription | None:
     }
     try:
         detail["context_width"] = found.context_width()
+        detail["width"] = found.width()
         detail |= found.transformer.detail(found.conversion.shapes)
     except (ArithmeticError, IndexError, ValueError) as error:
         reason = str(error) if isinstance(error, ValueError) else "its tensors have unexpected shapes"

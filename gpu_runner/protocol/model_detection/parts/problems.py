@@ -7,6 +7,10 @@ from typing import Any
 
 from gpu_runner.protocol.families.registry import DRAWN, FAMILIES
 from gpu_runner.protocol.model_detection.storage.tensor_header import Shape
+from gpu_runner.protocol.model_detection.transformers.controlnets.recognition import (
+    find_transformer_controlnet,
+)
+from gpu_runner.protocol.model_detection.transformers.key_map import Conversion
 from gpu_runner.protocol.model_detection.transformers.recognition import find_transformer
 
 from .text_encoders import LABELS, NAMED, find_text_encoders
@@ -25,11 +29,28 @@ def transformer_problem(family: str, shapes: Shapes) -> str:
         return reason
     if family not in DRAWN:
         return f"it is a model of the family {FAMILIES[family].label}, which is not drawn here yet"
+    if reason := _difference(conversion):
+        return reason
+    found.config()
+    return ""
+
+
+def transformer_controlnet_problem(shapes: Shapes) -> str:
+    """The reason, or empty. Raises ValueError, which is one too."""
+    found = find_transformer_controlnet(shapes)
+    if found is None:
+        raise ValueError("its tensors have unexpected shapes")
+    if reason := _difference(found.conversion):
+        return reason
+    found.config()
+    return ""
+
+
+def _difference(conversion: Conversion) -> str:
     if conversion.missing:
         return missing_tensors(conversion.missing, {})
     if conversion.unexpected:
         return f"it has tensors of another architecture ({conversion.unexpected[0][:MAX_NAME]})"
-    found.config()
     return ""
 
 

@@ -98,20 +98,19 @@ def variant(shapes: Shapes) -> Config:
     """The variant, as far as shapes tell: dev, Krea and Kontext have the same."""
     extra = width_of(shapes, "x_embedder.weight", 1) - width_of(shapes, "proj_out.weight", 0)
     plain = "dev" if GUIDANCE in shapes else "schnell"
-    return {"variant": VARIANTS.get(extra, f"{extra} more inputs") if extra else plain}
+    named = VARIANTS.get(extra, f"{extra} more inputs") if extra else plain
+    return {"variant": named, "inpainting": named == "fill"}
 
 
 def not_drawn(shapes: Shapes) -> str:
-    """Variants with more inputs than the latent. ``shapes``: in the names of the file."""
+    """Variants with more inputs than the known ones. ``shapes``: in the names of the file."""
     first = shapes.get("img_in.weight", shapes.get("x_embedder.weight", ()))
     last = shapes.get("final_layer.linear.weight", shapes.get("proj_out.weight", ()))
-    if len(first) != 2 or not last or first[1] == last[0]:
+    if len(first) != 2 or not last or first[1] == last[0] or first[1] - last[0] in VARIANTS:
         return ""
-    label = LABELS.get(first[1] - last[0], f"model with {first[1] - last[0]} more inputs")
-    return f"it is a FLUX.1 {label}, which is not supported"
+    return f"it is a FLUX.1 model with {first[1] - last[0]} more inputs, which is not supported"
 
 
-LABELS = {320: "Fill model", 64: "Canny or Depth model"}
 SINGLE_MARK = "single_transformer_blocks.0.proj_mlp.weight"
 FLUX1 = Transformer(
     family="flux1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -51,6 +52,11 @@ class FoundTransformer:
             raise ValueError(f"missing tensor {self.transformer.context}")
         return shape[1]
 
+    def width(self) -> int:
+        """Width of the blocks, to which the states of the text encoder are projected. Raises ValueError."""
+        self.context_width()
+        return self.conversion.shapes[self.transformer.context][0]
+
     def _of_network(self) -> Shapes:
         """Without a prefix, a file may have other networks beside the transformer; their names begin like these."""
         if self.prefix:
@@ -64,7 +70,12 @@ OTHER_NETWORKS = ("vae.", "first_stage_model.", "text_encoder", "cond_stage_mode
 
 def find_transformer(shapes: Shapes) -> FoundTransformer | None:
     """Return the transformer of a file, or None."""
-    for transformer in TRANSFORMERS:
+    return find_in(TRANSFORMERS, shapes)
+
+
+def find_in(transformers: Sequence[Transformer], shapes: Shapes) -> FoundTransformer | None:
+    """Return the first of the transformers that a file has, or None."""
+    for transformer in transformers:
         for layout in ("diffusers", "original"):
             marks = transformer.marks.get(layout, ())
             for prefix in PREFIXES:

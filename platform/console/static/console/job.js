@@ -29,10 +29,3 @@ async function poll() {
 }
 
 if (live) setTimeout(poll, 1000);
-
-if (navigator.clipboard) {
-  for (const button of document.querySelectorAll("[data-copy]")) {
-    button.hidden = false;
-    button.addEventListener("click", () => navigator.clipboard.writeText(button.nextElementSibling.textContent));
-  }
-}

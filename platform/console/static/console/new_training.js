@@ -34,10 +34,12 @@
     files = [...files, ...more];
     show();
   };
-  chosen.addEventListener("change", () => {
+  // On the way to the field, because the theme's listener on it expects a text field beside it.
+  area.addEventListener("change", (event) => {
+    event.stopPropagation();
     add(chosen.files);
     chosen.value = "";
-  });
+  }, { capture: true });
   area.addEventListener("dragover", (event) => {
     event.preventDefault();
     area.classList.add("at-over");
@@ -55,7 +57,9 @@
 
   const body = () => {
     const data = new FormData();
+    const tagged = form.elements.captions?.value === "tags";
     for (const [name, value] of new FormData(form)) {
+      if (!tagged && ["tagger", "tag_threshold"].includes(name)) continue;
       if (value && !["csrfmiddlewaretoken", "preset"].includes(name)) data.append(name, value);
     }
     for (const file of files) data.append(ARCHIVE.test(file.name) ? "archive" : "images", file, file.name);

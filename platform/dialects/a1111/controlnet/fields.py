@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from dialects.a1111.errors import Invalid, WireError
 from dialects.a1111.schema.coercion import Coercion, array, boolean, integer, mapping, number, string
 from gpu_runner.protocol.catalogs import preprocessors as preprocessor_catalog
+from gpu_runner.protocol.catalogs.control_types import MODES
 
 ALIASES = {
     "input_image": "image",
@@ -79,6 +80,20 @@ def weights(value: Any) -> tuple[float, ...]:
     return tuple(between(-10, 10)(weight) for weight in array(value)[:MAX_WEIGHTS])
 
 
+# Kinds of control images for unions: those of the extension whose names differ from ours. Others say nothing.
+UNION_TYPES = {
+    "openpose": "pose",
+    **dict.fromkeys(("softedge", "hardedge", "scribble", "lineart", "mlsd"), "canny"),
+}
+
+
+def union_type(value: Any) -> str:
+    """Control type of a unit for a union ControlNet; empty for those that no union here tells apart."""
+    name = string(value).lower().replace(" ", "").replace("lowquality", "low_quality")
+    name = UNION_TYPES.get(name, name)
+    return name if name in MODES else ""
+
+
 def anything(value: Any) -> Any:
     return value
 
@@ -110,6 +125,7 @@ FIELDS: dict[str, Field] = {
     "advanced_weighting": Field(weights, None),
     "effective_region_mask": Field(anything, None),
     "ipadapter_input": Field(anything, None),
+    "union_control_type": Field(union_type, ""),
 }
 
 

@@ -92,6 +92,7 @@ def _add(
                 _none_if_empty(values["effective_region_mask"]), (*location, "effective_region_mask")
             ),
             return_map=values["save_detected_map"],
+            control_type=values["union_control_type"],
             crop_with_mask=values["inpaint_crop_input_image"],
             layer_weights=values["advanced_weighting"] or (),
             processor_res=values["processor_res"] if 0 < values["processor_res"] <= 4096 else None,

@@ -18,7 +18,7 @@ AnyModel = TypeVar("AnyModel", bound=BaseModel)
 def read_json(request: Request) -> dict[str, Any]:
     """Parse the JSON object of the body. Raises Problem."""
     data = request._request.body
-    if not _is_json(request._request.content_type or ""):
+    if not is_json(request):
         raise Problem(415, "unsupported_media_type", _("Send application/json."))
     try:
         return parse_object(data)
@@ -41,7 +41,9 @@ def read_query(model: type[AnyModel], request: Request) -> AnyModel:
     )
 
 
-def _is_json(content_type: str) -> bool:
+def is_json(request: Request) -> bool:
+    """Whether the body is JSON, by its content type."""
+    content_type = request._request.content_type or ""
     return content_type == "application/json" or content_type.endswith("+json")
 
 

@@ -42,7 +42,7 @@ from .data_set import (
     reused_images,
     sent_images,
 )
-from .json_body import PlainText, read_json
+from .json_body import PlainText, is_json, read_json
 
 FORM = "multipart/form-data"
 # Fields of the request that are not among the settings of the trainer.
@@ -156,6 +156,9 @@ def read_training(key: AccessKey, request: Request) -> TrainingRequest:
     """The training of a request. Raises Problem, Refused or pydantic's ValidationError."""
     if (request._request.content_type or "") == FORM:
         return _of_form(key, request)
+    if not is_json(request):
+        detail = _("Send application/json or multipart/form-data.")
+        raise Problem(415, "unsupported_media_type", detail)
     body = TrainingBody.model_validate(read_json(request))
     files = [
         *reused_images(key, body.images_of),

@@ -39,13 +39,15 @@ def record_uploads(source: BusinessSource, digests: Iterable[str]) -> None:
     UploadedImage.objects.bulk_create(uploads, ignore_conflicts=True)
 
 
-def uploaded_bytes(request: Request) -> bytes:
-    """The body, or the form field ``file``. Raises Problem."""
+def uploaded_bytes(request: Request, *, videos: bool = False) -> bytes:
+    """The body, or the form field ``file``. ``videos``: whether a video may be sent, too. Raises Problem."""
     content_type = request._request.content_type or ""
     if content_type == "multipart/form-data":
         return _field(request)
-    if not content_type.startswith(RAW_CONTENT_TYPES):
+    if not content_type.startswith((*RAW_CONTENT_TYPES, "video/") if videos else RAW_CONTENT_TYPES):
         detail = _("Send the image as image/*, or as multipart/form-data with the field file.")
+        if videos:
+            detail = _("Send the file as image/* or video/*, or as multipart/form-data with the field file.")
         raise Problem(415, "unsupported_media_type", detail)
     return request._request.body
 

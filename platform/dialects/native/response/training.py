@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from dialects.native.response.schemas import JobError, OutputView, StateName, job_detail
 from jobs.models import State, Training
+from jobs.training.file_downloads import download_note, file_url
 from jobs.training.selectors import is_available
 
 
@@ -32,6 +33,10 @@ class TrainedModelView(BaseModel):
     licence: str
     trigger_words: str
     expires_at: datetime | None = Field(description="Then it is deleted. Null: never.")
+    download_url: str | None = Field(
+        description="Of the file: a signed URL that needs no key and expires. Null: see download_note."
+    )
+    download_note: str | None = Field(description="Why there is no download_url.")
 
 
 class TrainingView(BaseModel):
@@ -51,6 +56,9 @@ class TrainingView(BaseModel):
     resolution: int
     trigger: str
     cost: float = Field(description="Final cost; until the training has ended, the reserved amount.")
+    paused: bool = Field(
+        description="Queued after a part of its steps: it goes on from its saved state, at the latest when its hours begin."
+    )
     interrupted: bool = Field(description="Succeeded with fewer steps than requested.")
     stopping: bool
     ends_in_s: float | None
@@ -68,8 +76,8 @@ class TrainingList(BaseModel):
     items: list[TrainingView]
 
 
-def training_view(training: Training) -> TrainingView:
-    """A training with its result."""
+def training_view(training: Training, base_url: str) -> TrainingView:
+    """A training with its result. ``base_url``: of the URL of its file."""
     job = training.job
     detail, settings = job_detail(job), job.generation_request.training
     assert settings is not None
@@ -89,19 +97,20 @@ def training_view(training: Training) -> TrainingView:
         resolution=job.generation_request.width,
         trigger=settings.trigger,
         cost=detail.cost,
+        paused=training.is_paused,
         interrupted=detail.interrupted,
         stopping=detail.stopping,
         ends_in_s=detail.ends_in_s,
         error=detail.error,
         losses=[LossPoint(step=step, loss=loss) for step, loss in training.losses],
         samples=detail.outputs,
-        model=_model(training),
+        model=_model(training, base_url),
         created_at=detail.created_at,
         finished_at=detail.finished_at,
     )
 
 
-def _model(training: Training) -> TrainedModelView | None:
+def _model(training: Training, base_url: str) -> TrainedModelView | None:
     file = training.file
     if file is None or not is_available(training):
         return None
@@ -114,4 +123,6 @@ def _model(training: Training) -> TrainedModelView | None:
         licence=file.licence,
         trigger_words=file.trigger_words,
         expires_at=file.expires_at,
+        download_url=file_url(training, base_url),
+        download_note=download_note(training),
     )

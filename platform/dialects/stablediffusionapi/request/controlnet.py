@@ -41,6 +41,13 @@ TYPES: dict[str, tuple[str, str]] = {
     "low_quality": ("tile_resample", "tile"),
 }
 
+# What a map of the type is for a union ControlNet, which an image without a preprocessor does not tell.
+CONTROL_TYPES = {
+    **dict.fromkeys(("canny", "hed", "mlsd", "scribble", "softedge", "lineart"), "canny"),
+    **dict.fromkeys(("openpose", "pose"), "pose"),
+    **{name: name for name in ("tile", "depth", "blur", "gray", "low_quality")},
+}
+
 
 def controls(
     values: dict[str, Any], source: BusinessSource, image: InputImage, mask: InputImage | None
@@ -58,6 +65,7 @@ def controls(
             control_mode="control" if values["guess_mode"] else "balanced",
             resize_mode="stretch",
             return_map=False,
+            control_type=CONTROL_TYPES.get(kind, ""),
         )
         for (model, kind, weight), module in zip(units, modules, strict=True)
     ]

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from access.models import BusinessSource
 from access.source_settings.prompt_modes import PromptMode
@@ -17,7 +18,7 @@ from jobs.admission.model_choice.lora_tags import refuse_tags
 from jobs.errors import Unsupported
 from jobs.text_model import client
 from models_registry.errors import ModelNotFound
-from models_registry.models import Kind
+from models_registry.models import Kind, PromptStyle
 from models_registry.selectors import resolve, styles_for
 
 from .unsupported_fields import is_ascii
@@ -56,9 +57,25 @@ def prompt_mode(values: dict[str, Any], source: BusinessSource) -> tuple[PromptM
     return None, True
 
 
+def not_enhanced(values: dict[str, Any], source: BusinessSource) -> str:
+    """The reason why ``enhance_prompt: yes`` has no effect; empty if it has one, or is not sent."""
+    if (
+        not values.get("enhance_prompt")
+        or prompt_mode(values, source)[0] == PromptMode.EXPAND
+        or _style(source)
+    ):
+        return ""
+    name = settings.STABLEDIFFUSIONAPI_ENHANCE_STYLE
+    return _("enhance_prompt had no effect: there is no prompt style %(name)s.") % {"name": name}
+
+
+def _style(source: BusinessSource) -> PromptStyle | None:
+    return styles_for(source).filter(name=settings.STABLEDIFFUSIONAPI_ENHANCE_STYLE).first()
+
+
 def _enhanced(prompt: str, negative: str, source: BusinessSource) -> tuple[str, str]:
     """Apply the prompt style STABLEDIFFUSIONAPI_ENHANCE_STYLE, if it exists."""
-    style = styles_for(source).filter(name=settings.STABLEDIFFUSIONAPI_ENHANCE_STYLE).first()
+    style = _style(source)
     return style.apply(prompt, negative) if style else (prompt, negative)
 
 

@@ -26,7 +26,7 @@ from . import editing, sizes
 from .controlnet import controls
 from .fields import SAFETY_TYPES, parse, required
 from .images import InputImages, without_content
-from .prompts import prompt_fields, prompt_mode
+from .prompts import not_enhanced, prompt_fields, prompt_mode
 from .schedulers import DEFAULT, sampling
 from .video import video
 
@@ -64,18 +64,20 @@ def read_submission(
     except ValidationError as error:
         raise invalid(error) from None
     mode, is_required = prompt_mode(values, key.source)
+    note = not_enhanced(values, key.source)
     return Submission(
         source=key.source,
         key=key,
         dialect=DIALECT,
         operation=endpoint.path,
         request=request,
-        received=_received(values),
+        received=_received(values) | ({"tip": note} if note else {}),
         input_files=images.files,
         lane=Lane.ASYNC if values["instant_response"] else Lane.INTERACTIVE,
         callback=_callback(values, base_url),
         prompt_mode=mode,
         prompt_mode_required=is_required,
+        note=note,
     )
 
 

@@ -100,7 +100,7 @@ def _success(job: Job, endpoint: Endpoint, base_url: str) -> dict[str, Any]:
         "proxy_links": links,
         "nsfw_content_detected": any(output.nsfw for output in job.outputs.all()),
         "webhook_status": "",
-        "tip": "",
+        "tip": job.received.get("tip", ""),
         "meta": meta(job, endpoint),
     }
 

@@ -67,7 +67,7 @@ def vae(name: str, source: BusinessSource) -> tuple[str, str]:
     """
     if name in CHECKPOINTS_VAE:
         return "", ""
-    if name.partition(".")[0] == STOCK_VAE and not _is_registered(Kind.VAE, name, source):
+    if name.partition(".")[0].lower() == STOCK_VAE and not _is_registered(Kind.VAE, name, source):
         return "", f"{name} is not in the registry: with the VAE of the checkpoint"
     return name, ""
 

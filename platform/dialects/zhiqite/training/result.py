@@ -14,6 +14,7 @@ from dialects.zhiqite.response.task_status import SUCCESS, description, status
 from jobs.images.signed_urls import output_urls
 from jobs.models import Job, State, Training
 from jobs.scheduling.eta import progress_of
+from jobs.training.file_downloads import download_note, file_url
 from jobs.training.selectors import is_available, trainings_of
 
 
@@ -41,6 +42,8 @@ def training_result(training: Training, base_url: str) -> dict[str, Any]:
         "totalStep": job.steps,
         "loss": training.losses[-1][1] if training.losses else None,
         "expiresAt": file.expires_at.isoformat() if file and file.expires_at else None,
+        "modelUrl": file_url(training, base_url),
+        "modelUrlNote": download_note(training),
         "sampleImageUrl": samples[0] if samples else None,
         **(names if file is None else lora_names(file)),
     }

@@ -108,6 +108,8 @@ STOCK_VAE = "vae-ft-mse-840000-ema-pruned.vae.pt"
 
 def test_vae_of_the_vendors_example_is_the_checkpoints_own_without_such_a_file(alice, register):
     register(Kind.VAE, "vae/sepia.safetensors")
+    job = alice.generate(scripts={"sd_vae": STOCK_VAE.upper()})
+    assert job.generation_request.vae == ""
     job = alice.generate(scripts={"sd_vae": STOCK_VAE})
     assert job.generation_request.vae == ""
     assert STOCK_VAE in job.transitions.get().note

@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
-from demo import architecture
+from demo.architectures import demo_model as architecture
 from gpu_runner.models.conversion.ldm_keys import (
     UNET_PREFIX,
     VAE_PREFIX,

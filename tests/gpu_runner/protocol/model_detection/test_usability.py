@@ -1,14 +1,32 @@
 """The scan's and the engine's common check: what the engine cannot use has a problem with its reason."""
 
+import json
+
 import pytest
 
+from gpu_runner.protocol.model_detection import usability
 from gpu_runner.protocol.model_detection.safetensors_models import read_safetensors_header
-from gpu_runner.protocol.model_detection.usability import inspect
 from tests.support.demo_engine import DEMO_MODELS
 from tests.support.tiny_controlnet import ldm_tensors, random_controlnet
 
 DEMO = sorted(path for path in DEMO_MODELS.rglob("*.safetensors"))
 UNET, TEXT, VAE = "model.diffusion_model.", "cond_stage_model.", "first_stage_model."
+
+
+# Groups and heads of networks that are narrower than the released ones.
+NUMBERS = {
+    "unet": {"attention_head_dim": 4, "norm_num_groups": 8},
+    "vae": {"norm_num_groups": 8},
+    "controlnet": {"attention_head_dim": 2, "norm_num_groups": 8},
+}
+
+
+def inspect(shapes, metadata=None):
+    return usability.inspect(shapes, metadata or numbers())
+
+
+def numbers(**changes):
+    return {"atelier.config": json.dumps(NUMBERS | changes)}
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +40,7 @@ def without(shapes, *prefixes):
 
 @pytest.mark.parametrize("path", DEMO, ids=lambda path: path.stem)
 def test_demo_models_are_usable(path):
-    found = inspect(*read_safetensors_header(path))
+    found = usability.inspect(*read_safetensors_header(path))
     assert (found.kind != "unknown", found.problem) == (True, "")
 
 
@@ -53,6 +71,29 @@ def test_a_checkpoint_with_a_missing_part_has_a_problem(shapes, missing, reason)
     found = inspect(without(shapes, *missing))
     assert found.kind == "checkpoint"
     assert reason in found.problem
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        (numbers(unet={"norm_num_groups": 48}), "channels cannot be divided into 48 normalization groups"),
+        (numbers(unet={"norm_num_groups": 8, "attention_head_dim": 7}), "channels cannot be divided into 7 attention"),
+        (numbers(unet={"norm_num_groups": 8, "attention_head_dim": [1, 2]}), "attention heads for 2"),
+        (numbers(text_encoder={"num_attention_heads": 3}), "its 64 channels cannot be divided into 3 attention heads"),
+        (numbers(unet={"norm_num_groups": "many"}), "unet has an invalid norm_num_groups"),
+        (numbers(text_encoder={"hidden_act": "relu"}), "text_encoder has an invalid hidden_act"),
+        (numbers(vae={"scaling_factor": None}), "vae has an invalid scaling_factor"),
+    ],
+)  # fmt: skip
+def test_numbers_that_do_not_fit_the_widths_are_a_problem(shapes, metadata, reason):
+    assert reason in inspect(shapes, metadata).problem
+
+
+def test_a_vae_whose_groups_do_not_fit_is_none(shapes):
+    vae = {name.removeprefix(VAE): shape for name, shape in shapes.items() if name.startswith(VAE)}
+    wrong = numbers(vae={"norm_num_groups": 32})
+    assert "normalization groups" in inspect(vae, wrong).problem
+    assert not inspect(shapes, wrong).detail["has_vae"]
 
 
 def test_a_foreign_text_encoder_is_a_problem(shapes):

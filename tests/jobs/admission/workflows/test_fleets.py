@@ -1,6 +1,8 @@
 """Mixed fleets of ComfyUI servers: templates go to servers that have what they need, and failing servers back off."""
 
+import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -18,6 +20,7 @@ from jobs.execution import back_off
 from jobs.execution.runner_monitor import RunnerWatch
 from jobs.models import Backend, Job, Runner, State, TemplateBackOff
 from jobs.models.runner import ServerScheme
+from jobs.models.storage_target import StorageTarget
 from jobs.scheduling import policy, queue_snapshot
 from jobs.scheduling.dispatcher import claim_next
 from jobs.tasks import run_job
@@ -116,11 +119,15 @@ def test_images_of_a_batch_and_of_further_nodes_are_stored_with_the_job(fleet, f
     }
     template.slots = FLUX_SLOTS | {"extras": "12.filename_prefix"}
     template.save()
-    job = admit(flux_request(seed=77))
+    target = StorageTarget.objects.create(channel="1202")
+    job = admit(replace(flux_request(seed=77), storage_target=target))
     run_all(WITH)
     job.refresh_from_db()
     assert job.state == State.SUCCEEDED, job.error_message
     assert [output.index for output in job.image_outputs] == [0, 1]
+    for output in (*job.image_outputs, *job.extra_outputs):
+        with target.files.open(output.target_name) as copied:
+            assert hashlib.sha256(copied.read()).hexdigest() == output.sha256
     assert all("Seed: 77," in output.infotext for output in job.image_outputs), "a batch has one seed"
     assert (job.images_done, job.cost) == (1, job.cost_estimate), "the batch is what was asked for"
     detail = job_detail(job)

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -125,6 +126,43 @@ def test_every_frame_of_a_video_gets_the_label(name, form, kind):
         difference = np.abs(np.asarray(before).astype(int) - np.asarray(after).astype(int))
         assert difference[30:, 30:].max() > 100
         assert np.median(difference[:20, :30]) < 12
+
+
+@pytest.mark.parametrize(("name", "form", "kind"), [(*CLIPS[0], MP4), (*CLIPS[1], WEBM)], ids=["mp4", "webm"])
+def test_sound_and_the_number_of_frames_are_kept(name, form, kind):
+    av = pytest.importorskip("av")
+    original = _with_sound(clip(name), kind)
+    data = recoding.rewritten(original, kind, lambda image: image)
+    assert form.facts(data)[:3] == form.facts(original)[:3] == (64, 48, 12)
+    with av.open(io.BytesIO(data)) as video:
+        assert len(list(video.decode(video=0))) == 12
+    with av.open(io.BytesIO(data)) as video:
+        assert sum(frame.samples for frame in video.decode(audio=0)) >= 48_000
+
+
+def _with_sound(data: bytes, kind: str) -> bytes:
+    """The video with 1.5 seconds of a tone."""
+    import av
+
+    target = io.BytesIO()
+    with (
+        av.open(io.BytesIO(data)) as source,
+        av.open(target, "w", format="mp4" if kind == MP4 else "webm") as result,
+    ):
+        video = result.add_stream_from_template(source.streams.video[0])
+        sound = result.add_stream("aac" if kind == MP4 else "libopus", rate=48_000)
+        sound.layout = "mono"
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = video
+                result.mux(packet)
+        for start in range(0, 72_000, 960):
+            samples = (np.sin(np.arange(start, start + 960) / 20) * 8000).astype("int16")
+            frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 48_000, start, Fraction(1, 48_000)
+            result.mux(sound.encode(frame))
+        result.mux(sound.encode(None))
+    return target.getvalue()
 
 
 def test_what_pretends_to_be_a_video_cannot_be_encoded():

@@ -1,6 +1,6 @@
 """Write a checkpoint of a released family, at full size and in its original layout, with random weights.
 
-``python -m demo.random_models --family sd15|sd2|sdxl|refiner --output DIR [--tiny]``: for tests of loading
+``python -m demo.architectures.random_models --family sd15|sd2|sdxl|refiner --output DIR [--tiny]``: for tests of loading
 files of that size. Their outputs are noise.
 """
 
@@ -18,7 +18,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from demo.standard_architectures import ARCHITECTURES, TINY, Architecture, TextEncoder
+from demo.architectures.standard import ARCHITECTURES, TINY, Architecture, TextEncoder
 from gpu_runner.models.conversion.ldm_keys import (
     UNET_PREFIX,
     VAE_PREFIX,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from demo.shapes import COLOR_NAMES, SHAPES
+from demo.data.shapes import COLOR_NAMES, SHAPES
 
 FULL = (
     "a {c} {s} on a {b} background",

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-RUNS = Path(os.environ.get("DEMO_RUNS", Path(__file__).parent / "runs"))
+RUNS = Path(os.environ.get("DEMO_RUNS", Path(__file__).parents[1] / "runs"))
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

@@ -11,16 +11,16 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
-from demo import checkpointing
-from demo.architecture import new_unet
-from demo.denoising import ALL_TIMES, OUTLINE_TIMES, denoising_loss
+from demo.architectures.demo_model import new_unet
+from demo.data.latents import LatentSet, latent_set, white_vae
+from demo.data.looks import PLAIN, Look
 from demo.export import averaged_unet_state
-from demo.latents import LatentSet, latent_set, white_vae
-from demo.looks import PLAIN, Look
+from demo.learning import checkpointing
+from demo.learning.denoising import ALL_TIMES, OUTLINE_TIMES, denoising_loss
 from demo.train_text_encoder import token_ids, trained_text_encoder
 from demo.train_unet import draw_batch
 
-MODELS = Path(__file__).parent / "models"
+MODELS = Path(__file__).parents[1] / "models"
 MODELSPEC = {
     "format": "pt",
     "modelspec.sai_model_spec": "1.0.0",

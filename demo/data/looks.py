@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from demo.shapes import PALETTE
+from demo.data.shapes import PALETTE
 
 
 @dataclass(frozen=True, eq=False)

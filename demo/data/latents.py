@@ -9,10 +9,10 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from demo import checkpointing
-from demo.architecture import VAE_CONFIG, new_vae
-from demo.looks import PLAIN, Look
-from demo.shapes import Scenes, draw, random_scenes
+from demo.architectures.demo_model import VAE_CONFIG, new_vae
+from demo.data.looks import PLAIN, Look
+from demo.data.shapes import Scenes, draw, random_scenes
+from demo.learning import checkpointing
 
 SCALING = VAE_CONFIG["scaling_factor"]
 WHITE_VAE = checkpointing.RUNS / "vae_white.pt"
