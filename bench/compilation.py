@@ -50,6 +50,16 @@ def speed_up(checkpoint: LoadedCheckpoint, side: int, rows: int, pairs: int = PA
     return statistics.median(step(False) / step(True) for _ in range(pairs))
 
 
+def difference(checkpoint: LoadedCheckpoint, side: int, rows: int) -> float:
+    """The largest difference between the x0 estimates of both, in the latent."""
+    network = unet if checkpoint.facts.flow is None else transformer
+    inputs = [denoise_input(checkpoint, side, checkpoint.facts.text[0].tokens)] * rows
+    with compiled_calls():
+        compiled = network.denoise(checkpoint, inputs)
+    pairs = zip(compiled, network.denoise(checkpoint, inputs), strict=True)
+    return max(float((one - other).abs().max()) for one, other in pairs)
+
+
 def measure() -> list[Row]:
     if shutil.which("g++") is None:
         return []
@@ -64,6 +74,9 @@ def measure() -> list[Row]:
             started = time.process_time()
             compile_and_warm_up(checkpoint)
             rows.append(Row(f"{label}: warm-up, CPU time", time.process_time() - started, "s"))
+            rows.append(
+                Row(f"{label}: largest difference", difference(checkpoint, SIDE, ROWS[-1]), "", "≤ 1e-4")
+            )
             rows += [
                 Row(
                     f"{label}, {count} rows at {SIDE}²: eager against compiled",
