@@ -15,7 +15,6 @@ from functools import cache
 from typing import Any
 
 import torch
-import torch._dynamo
 from torch import nn
 
 # Each width, and one row or several, is code of its own. torch's limit of 8 is that of one function, here of a class.
@@ -63,7 +62,9 @@ def _compiled_class(block_class: type[nn.Module]) -> type[nn.Module]:
 
 def never_compile_in_steps() -> None:
     """From now on, compiled calls run as they are where their shapes would need a compilation, except in ``warming_up``."""
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, MOST_CODES)
+    from torch._dynamo import config  # takes seconds, which runners without compilation need not spend
+
+    config.recompile_limit = max(config.recompile_limit, MOST_CODES)
     torch.compiler.set_stance("eager_on_recompile")
 
 
