@@ -1,4 +1,4 @@
-"""``python -m bench [names]``: engine, mixed_batch, flow_batch, overhead, admission, claims, console, gallery_pages, dialects, switching, fairness, memory, gpu; without names, all."""
+"""``python -m bench [names]``: engine, mixed_batch, flow_batch, compilation, overhead, admission, claims, console, gallery_pages, dialects, switching, fairness, memory, gpu, gpu_steps; without names, all."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ BENCHES = (
     "engine",
     "mixed_batch",
     "flow_batch",
+    "compilation",
     "overhead",
     "admission",
     "claims",
@@ -22,6 +23,7 @@ BENCHES = (
     "fairness",
     "memory",
     "gpu",
+    "gpu_steps",
 )
 
 

@@ -20,7 +20,7 @@ from gpu_runner.models.store import ModelStore
 from gpu_runner.server.app import RunnerApp
 from gpu_runner.server.uvicorn_server import Server, configuration
 
-from . import gc_tuning
+from . import gc_tuning, speed_options
 from .engine import Engine
 
 CACHE_SHARE = 0.6  # share of device memory for models; the rest is for activations
@@ -68,6 +68,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default=env("MODEL_RAM_MB", "0"),
         help="memory for models that do not fit into the device's memory; 0: automatic",
     )
+    speed_options.add_to(parser)
     options = parser.parse_args(arguments)
     if options.slots < 1:
         parser.error("--slots must be at least 1")
@@ -85,7 +86,17 @@ def build_engine(options: argparse.Namespace) -> Engine:
     budget = options.model_cache_mb * 2**20 or int(devices.capacity_bytes(device) * CACHE_SHARE)
     ram = options.model_ram_mb * 2**20 or devices.ram_for_models(device)
     dtype = devices.default_dtype(device)
-    return Engine(ModelStore(options.models_root, device, dtype, budget, ram), device)
+    on_loaded = speed_options.prepare(options, device)
+    store = ModelStore(
+        options.models_root,
+        device,
+        dtype,
+        budget,
+        ram,
+        on_loaded,
+        float8=options.weight_storage == speed_options.FLOAT8,
+    )
+    return Engine(store, device, attention=options.attention_backend)
 
 
 def main() -> int:
@@ -105,6 +116,7 @@ def main() -> int:
         return 1
     gc_tuning.tune()
     engine.start()
+    speed_options.warm_up(options, engine.store)
     application = RunnerApp(engine, options.token, options.slots).application()
     server = EngineServer(configuration(application), engine)
     server.run(sockets=[listener])

@@ -27,6 +27,7 @@ from gpu_runner.models import devices
 from gpu_runner.models.store import ModelStore
 from gpu_runner.models.torch_environment import environment_of
 from gpu_runner.networks import batched_calls
+from gpu_runner.networks.compilation.attention import attention_backend
 from gpu_runner.networks.diffusion.guidance import GuidedAndUnguided
 from gpu_runner.networks.diffusion.vae import Projection
 from gpu_runner.networks.loaded import LoadedCheckpoint
@@ -57,7 +58,15 @@ class DeviceLost(RuntimeError):
 class Engine:
     """Runs jobs on one device with continuous batching."""
 
-    def __init__(self, store: ModelStore, device: torch.device, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        store: ModelStore,
+        device: torch.device,
+        limits: Limits | None = None,
+        attention: str = "native",
+    ) -> None:
+        """``attention`` is one of ``BACKENDS`` of ``networks.compilation.attention``."""
+        self._attention = attention
         self.store = store
         self.device = device
         self.limits = limits or (CUDA_LIMITS if device.type == "cuda" else CPU_LIMITS)
@@ -163,7 +172,7 @@ class Engine:
     def _run(self) -> None:
         cpu_threads.use_threads(self._cpu_threads)
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), attention_backend(self._attention):
                 while not self._stopping:
                     self._process_inbox()
                     self._run_turn()

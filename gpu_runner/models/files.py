@@ -46,6 +46,15 @@ def locate(root: Path, file: ModelFile) -> Path:
     return path
 
 
+def model_file(root: Path, path: str) -> ModelFile:
+    """The file at this path below ``root``, with its SHA-256. Raises ModelUnavailable."""
+    try:
+        with locate(root, ModelFile(path=path, sha256="0" * 64)).open("rb") as file:
+            return ModelFile(path=path, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+    except OSError as error:
+        raise ModelUnavailable(f"{path} cannot be read") from error
+
+
 class FileHashCache:
     """SHA-256 cache of files, keyed by path, modification time and size."""
 

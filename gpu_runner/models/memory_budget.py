@@ -18,6 +18,9 @@ class CacheEntry:
     size_bytes: int  # without the memory shared with its base
     base: str = ""  # key of the entry that it shares memory with
     file: LoadedModel | None = None  # source file; None for a variant
+    evict_first: bool = (
+        False  # before all others: a text encoder is used once for a prompt, a denoiser in every step
+    )
 
 
 class MemoryCache:
@@ -89,7 +92,10 @@ class MemoryCache:
         """Evict until ``needed`` bytes fit. Returns whether an entry loaded from a file was evicted."""
         file_evicted = False
         while self._entries and self._used_bytes() + self._reserved + needed > self._budget:
-            key, entry = self._entries.popitem(last=False)
+            key = next(
+                (name for name, one in self._entries.items() if one.evict_first), next(iter(self._entries))
+            )
+            entry = self._entries.pop(key)
             for derived in [name for name, other in self._entries.items() if other.base == key]:
                 del self._entries[derived]
             file_evicted = file_evicted or entry.file is not None

@@ -22,6 +22,7 @@ from gpu_runner.networks.loaded import LoadedCheckpoint, LoadedControlNet, Loade
 from gpu_runner.networks.loaded_text import LoadedTextEncoder
 from gpu_runner.networks.module_copies import size_bytes
 from gpu_runner.networks.tensor_file import TensorFile
+from gpu_runner.networks.weight_storage import store_in_float8
 from gpu_runner.protocol import LoadedModel, ModelFile
 
 from . import devices
@@ -50,7 +51,13 @@ class ModelStore:
         dtype: torch.dtype,
         budget_bytes: int,
         ram_budget_bytes: int = 0,
+        on_loaded: Callable[[LoadedCheckpoint], None] = lambda checkpoint: None,
+        float8: bool = False,
     ) -> None:
+        """``on_loaded`` is called with each checkpoint that has come onto the device, before it is used.
+
+        ``float8``: large weights of denoisers are stored in float8.
+        """
         self._root = root
         self._device = torch.device(device)
         self.dtype = dtype
@@ -61,6 +68,8 @@ class ModelStore:
         self._ram = MemoryCache(ram_budget_bytes, after_eviction) if ram_budget_bytes else self._cache
         self._load_lock = Lock()  # one load at a time: parallel reads slow each other down
         self.loads_total = 0
+        self._on_loaded = on_loaded
+        self._float8 = float8
         self._variant_lock = Lock()  # for variants of loaded models, which need not wait for a load
 
     def get(self, file: ModelFile, variant: Variant = PLAIN) -> LoadedCheckpoint:
@@ -89,7 +98,8 @@ class ModelStore:
     def text_encoder(self, file: ModelFile, dtype: torch.dtype) -> LoadedTextEncoder:
         def load(tensors: TensorFile) -> CacheEntry:
             encoder = load_text_encoder(tensors, file, self._device, dtype)
-            return CacheEntry(encoder, encoder.size_bytes, file=_loaded_model(file, encoder.size_bytes))
+            loaded_model = _loaded_model(file, encoder.size_bytes)
+            return CacheEntry(encoder, encoder.size_bytes, file=loaded_model, evict_first=True)
 
         key = text_encoder_key(file, dtype)
         found: LoadedTextEncoder = self._from_file(self._cache, key, file, load, dtype)
@@ -190,13 +200,19 @@ class ModelStore:
                 for read in self._ram.files():  # the time from the file, not from RAM
                     if read.sha256 == file.sha256:
                         loaded_model = loaded_model.model_copy(update={"load_seconds": read.load_seconds})
-                return CacheEntry(in_ram.moved(self._device), in_ram.size_bytes, file=loaded_model)
+                on_device = in_ram.moved(self._device)
+                self._on_loaded(on_device)
+                return CacheEntry(on_device, in_ram.size_bytes, file=loaded_model)
 
             return self._create(self._cache, key, in_ram.size_bytes, move)
 
     def _load_checkpoint(self, file: ModelFile, device: torch.device) -> Callable[[TensorFile], CacheEntry]:
         def load(tensors: TensorFile) -> CacheEntry:
             checkpoint = load_checkpoint(tensors, file, device, self.dtype)
+            if self._float8:
+                checkpoint.size_bytes -= store_in_float8(checkpoint.unet)
+            if device == self._device:
+                self._on_loaded(checkpoint)
             return CacheEntry(
                 checkpoint, checkpoint.size_bytes, file=_loaded_model(file, checkpoint.size_bytes)
             )

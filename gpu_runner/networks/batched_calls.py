@@ -12,6 +12,7 @@ from torch import Tensor
 from gpu_runner.networks.diffusion.guidance import GuidedAndUnguided
 from gpu_runner.networks.loaded import LoadedFaceRestorer, LoadedUpscaler
 
+from .compilation.regional import compiled_calls
 from .conditioning import Conditioning
 from .diffusion import controlnet, unet, vae
 from .flow import transformer
@@ -53,7 +54,10 @@ def encode_images(checkpoint: LoadedCheckpoint, operations: Sequence[EncodeImage
 
 def denoise(checkpoint: LoadedCheckpoint, operations: Sequence[Denoise]) -> list[Tensor | GuidedAndUnguided]:
     network = unet if checkpoint.facts.flow is None else transformer
-    return list(network.denoise(checkpoint, [operation.input for operation in operations]))
+    inputs = [operation.input for operation in operations]
+    # References act through hooks inside the blocks, which compiled code does not call.
+    with compiled_calls(all(one.reference is None for one in inputs)):
+        return list(network.denoise(checkpoint, inputs))
 
 
 def decode_latents(checkpoint: LoadedCheckpoint, operations: Sequence[DecodeLatent]) -> list[Tensor]:

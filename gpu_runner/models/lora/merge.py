@@ -117,7 +117,7 @@ def merged_tensors(checkpoint: LoadedCheckpoint, part: str, loras: Sequence[Lora
                 changes.setdefault(target.path, []).append((use, parts))
     tensors: dict[str, Tensor] = {}
     for path, additions in changes.items():
-        tensors |= _merge_module(submodule(module, path), path, additions)
+        tensors |= _merge_module(submodule(module, path), path, additions, checkpoint.dtype)
     return tensors
 
 
@@ -128,7 +128,7 @@ def _matching(checkpoint: LoadedCheckpoint, lora: Lora) -> Iterator[tuple[Target
 
 
 def _merge_module(
-    module: nn.Module, path: str, additions: Sequence[tuple[LoraWeight, Parts]]
+    module: nn.Module, path: str, additions: Sequence[tuple[LoraWeight, Parts]], dtype: torch.dtype
 ) -> dict[str, Tensor]:
     """Sum the deltas in float32 and cast once, so that several LoRAs lose no more precision than one."""
     sums: dict[str, Tensor] = {}
@@ -148,7 +148,6 @@ def _merge_module(
             raise ModelUnavailable(
                 f"LoRA {use.lora.name} does not fit this checkpoint at {path}: {error}"
             ) from error
-    dtype = _parameter(module, "weight").dtype
     return {f"{path}.{kind}": merged.to(dtype) for kind, merged in sums.items()}
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gpu_runner.networks.device_values import on_device
 from gpu_runner.networks.loaded import LoadedControlNet
 
 
@@ -64,7 +65,7 @@ def _by_model(rows: Iterable[Row]) -> dict[LoadedControlNet, list[Row]]:
 def _call(
     model: LoadedControlNet, controls: Sequence[Row], x: Tensor, arguments: Mapping[str, Any]
 ) -> list[Tensor]:
-    rows = torch.tensor([row for row, _ in controls], device=x.device)
+    rows = on_device([row for row, _ in controls], x.device)
     hints = torch.stack([control.hint for _, control in controls])
     # ControlNets take only the latent, not the mask and masked image of a 9-channel inpainting checkpoint.
     latents = x[rows][:, : model.net.config.in_channels]
@@ -92,8 +93,8 @@ def rows_of(arguments: Mapping[str, Any], rows: Tensor) -> dict[str, Any]:
 
 
 def _add(totals: Sequence[Tensor], outputs: Sequence[Tensor], controls: Sequence[Row]) -> None:
-    rows = torch.tensor([row for row, _ in controls], device=outputs[0].device)
-    scales = torch.tensor([control.scales for _, control in controls], **_like(outputs[0]))[
+    rows = on_device([row for row, _ in controls], outputs[0].device)
+    scales = on_device([control.scales for _, control in controls], **_like(outputs[0]))[
         :, :, None, None, None
     ]
     regions = _regions(controls)

@@ -17,6 +17,8 @@ import torch
 from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 
+from gpu_runner.networks.device_values import on_device
+
 MIN_VARIANCE = 1e-6
 
 
@@ -77,8 +79,8 @@ def _hook(hooks: ExitStack, module: nn.Module, change: Change, pairs: list[Refer
 
     def after(module: Any, arguments: tuple[Any, ...], output: Any) -> Any:
         whole = output[0] if isinstance(output, tuple) else output
-        rows = torch.tensor([pair.row for pair in pairs], device=whole.device)
-        kept = torch.tensor([pair.kept_share for pair in pairs], device=whole.device, dtype=whole.dtype)
+        rows = on_device([pair.row for pair in pairs], whole.device)
+        kept = on_device([pair.kept_share for pair in pairs], whole.device, whole.dtype)
         kept = kept.view(-1, *[1] * (whole.ndim - 1))
         changed = change(module, arguments[0], whole, pairs)
         whole = whole.index_copy(0, rows, kept * whole[rows] + (1 - kept) * changed)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gpu_runner.networks.conditioning import Conditioning
+from gpu_runner.networks.device_values import on_device
 from gpu_runner.networks.diffusion.guidance import DenoiseInput
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def added_conditions(
         for denoise_input in inputs
         for row in _time_ids(denoise_input, _time_id_count(unet, pooled.shape[-1]))
     ]
-    time_ids = torch.tensor(rows, device=pooled.device)
+    time_ids = on_device(rows, pooled.device)
     return {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": time_ids}}
 
 

@@ -8,6 +8,7 @@ from math import lcm
 import torch
 from torch import Tensor
 
+from gpu_runner.networks.device_values import on_device
 from gpu_runner.networks.diffusion.guidance import DenoiseInput, GuidedAndUnguided
 from gpu_runner.networks.loaded import LoadedCheckpoint
 
@@ -30,7 +31,7 @@ def _predict(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> Te
     unet = checkpoint.unet
     rows = [denoise_input for denoise_input in inputs for _ in range(denoise_input.rows)]
     x = torch.cat([_scaled_rows(denoise_input) for denoise_input in inputs])
-    timesteps = torch.tensor([denoise_input.timestep for denoise_input in rows], device=x.device)
+    timesteps = on_device([denoise_input.timestep for denoise_input in rows], x.device)
     arguments = {
         "timestep": timesteps,
         "encoder_hidden_states": _contexts(inputs).to(checkpoint.dtype),
@@ -39,7 +40,7 @@ def _predict(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> Te
     pairs = _reference_pairs(inputs)
     if pairs:
         x = torch.cat([x, torch.stack([_scaled_reference(rows[pair.row], pair) for pair in pairs])])
-        row_indices = torch.tensor([*range(len(rows)), *(pair.row for pair in pairs)], device=x.device)
+        row_indices = on_device([*range(len(rows)), *(pair.row for pair in pairs)], x.device)
         arguments = rows_of(arguments, row_indices)
     x = x.to(checkpoint.dtype).contiguous(memory_format=torch.channels_last)
     residual_arguments = residuals(_control_rows(inputs), x, arguments)

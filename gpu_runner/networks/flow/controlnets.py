@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gpu_runner.networks.device_values import on_device
 from gpu_runner.networks.diffusion.controlnet import ControlNetInput
 from gpu_runner.networks.loaded import LoadedFlowControlNet
 from gpu_runner.protocol.families.transformers import FLUX1
@@ -103,12 +104,12 @@ class _Call:
 
     @property
     def modes(self) -> Tensor:
-        return torch.tensor([[control.mode] for _row, control in self.controls], device=self.rows.x.device)
+        return on_device([[control.mode] for _row, control in self.controls], self.rows.x.device)
 
     def values(self, of: Callable[[ControlNetInput], float]) -> Tensor:
         """A number of each unit, (rows, 1, 1)."""
         numbers = [of(control) for _row, control in self.controls]
-        return torch.tensor(numbers, device=self.rows.x.device)[:, None, None]
+        return on_device(numbers, self.rows.x.device)[:, None, None]
 
     def scaled(
         self, outputs: Sequence[Tensor], first: int = 0, *, tokens: int = 0, relative: bool = False
@@ -119,7 +120,7 @@ class _Call:
         region weights them by its share of the image.
         """
         x, places = self.everything.x, [row for row, _control in self.controls]
-        index = torch.tensor(places, device=x.device)
+        index = on_device(places, x.device)
         regions = self._regions(outputs[0].shape[1]) if outputs else None
         result = []
         for number, output in enumerate(outputs, first):
@@ -153,7 +154,7 @@ def _scale_of(number: int, control: ControlNetInput, *, relative: bool) -> float
 
 def _at(rows: Rows, places: Sequence[int]) -> Rows:
     """These rows, in this order, without what a ControlNet does not read."""
-    index = torch.tensor(places, device=rows.x.device)
+    index = on_device(places, rows.x.device)
     texts = [rows.prompts[place] if rows.prompts else rows.texts[place] for place in places]
     guidance = None if rows.guidance is None else rows.guidance[index]
     return Rows(rows.x[index], rows.times[index], texts, guidance)

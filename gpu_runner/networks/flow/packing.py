@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gpu_runner.networks.device_values import on_device
+
 
 def packed(latents: Tensor) -> Tensor:
     """(rows, channels, h, w) to (rows, h / 2 * w / 2, channels * 4)."""
@@ -23,8 +25,8 @@ def unpacked(tokens: Tensor, height: int, width: int) -> Tensor:
 
 def positions(rows: int, columns: int, device: torch.device) -> Tensor:
     """Positions of image tokens: (rows * columns, 3), of which the first number is 0."""
-    places = torch.cartesian_prod(torch.arange(rows), torch.arange(columns))
-    return torch.nn.functional.pad(places, (1, 0)).float().to(device)
+    places = torch.cartesian_prod(torch.arange(rows, device=device), torch.arange(columns, device=device))
+    return torch.nn.functional.pad(places, (1, 0)).float()
 
 
 def positions_side_by_side(images: Sequence[Tensor]) -> Tensor:
@@ -39,6 +41,6 @@ def positions_side_by_side(images: Sequence[Tensor]) -> Tensor:
         rows, columns = latents.shape[-2] // 2, latents.shape[-1] // 2
         is_right = rows + height > columns + width
         top, left = (0, width) if is_right else (height, 0)
-        places.append(positions(rows, columns, device) + torch.tensor([1.0, top, left], device=device))
+        places.append(positions(rows, columns, device) + on_device([1.0, top, left], device))
         height, width = max(height, rows + top), max(width, columns + left)
     return torch.cat(places)

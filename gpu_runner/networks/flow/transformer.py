@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpu_runner.networks.conditioning import Conditioning
+from gpu_runner.networks.device_values import on_device
 from gpu_runner.networks.diffusion.controlnet import ControlNetInput
 from gpu_runner.networks.diffusion.guidance import DenoiseInput
 from gpu_runner.networks.loaded import LoadedCheckpoint
@@ -45,9 +46,9 @@ def _rows(checkpoint: LoadedCheckpoint, inputs: Sequence[DenoiseInput]) -> Rows:
     extras = [one.extra for one in per_row if one.extra is not None]
     return Rows(
         x=torch.stack([one.x for one in per_row]).to(checkpoint.dtype),
-        times=torch.tensor([one.sigma for one in per_row], device=device),
+        times=on_device([one.sigma for one in per_row], device),
         texts=[text for one in inputs for text in one.guidance.conditionings],
-        guidance=None if None in values else torch.tensor(values, device=device),
+        guidance=None if None in values else on_device(values, device),
         references=tuple(torch.stack(latents).to(checkpoint.dtype) for latents in references),
         channels=torch.stack(extras).to(checkpoint.dtype) if extras else None,
         prompts=_prompts(inputs) if checkpoint.family in READS_PROMPT_ONLY else (),
@@ -81,19 +82,18 @@ def _velocities(
         return _call(checkpoint, rows, controls)
     result = torch.empty_like(rows.x)
     for length in sorted(set(lengths)):
-        places = torch.tensor(
-            [row for row, of_row in enumerate(lengths) if of_row == length], device=rows.x.device
-        )
+        indices = [row for row, of_row in enumerate(lengths) if of_row == length]
+        places = on_device(indices, rows.x.device)
         part = Rows(
             rows.x[places],
             rows.times[places],
-            [rows.texts[row] for row in places.tolist()],
+            [rows.texts[row] for row in indices],
             None if rows.guidance is None else rows.guidance[places],
             tuple(latents[places] for latents in rows.references),
             None if rows.channels is None else rows.channels[places],
-            [rows.prompts[row] for row in places.tolist()] if rows.prompts else (),
+            [rows.prompts[row] for row in indices] if rows.prompts else (),
         )
-        result[places] = _call(checkpoint, part, [controls[row] for row in places.tolist()])
+        result[places] = _call(checkpoint, part, [controls[row] for row in indices])
     return result
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gpu_runner.networks.conditioning import Conditioning
+from gpu_runner.networks.device_values import on_device
 
 from .packing import packed, positions, positions_side_by_side, unpacked
 
@@ -107,9 +108,7 @@ def padded_texts(rows: Rows) -> tuple[Tensor, Tensor | None]:
     ).to(rows.x)
     if min(lengths) == longest:
         return context, None
-    return context, torch.arange(longest, device=rows.x.device) < torch.tensor(lengths, device=rows.x.device)[
-        :, None
-    ]
+    return context, torch.arange(longest, device=rows.x.device) < on_device(lengths, rows.x.device)[:, None]
 
 
 def qwen_image(transformer: Any, rows: Rows) -> Tensor:

@@ -13,6 +13,7 @@ from access.models import AccessKey, BusinessSource
 from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from models_registry.errors import ModelNotFound
 from models_registry.facts.generation_defaults import MULTIPLE, SMALLEST
+from models_registry.family_facts import family_facts
 from models_registry.models import Kind, ModelFile
 from models_registry.selectors import resolve
 
@@ -33,6 +34,7 @@ class ModelDefaults:
     negative_prompt: str = ""
     prompt_prefix: str = ""
     most_steps: int | None = None  # limit of source and key
+    embedded_guidance: bool = False  # the denoiser reads the guidance scale itself
 
     def limited(self, steps: int) -> int:
         """A number of steps that the request does not name, within the limits."""
@@ -99,6 +101,7 @@ def of_checkpoint(
     holders: list[BusinessSource | AccessKey] = [source, *([key] if key else [])]
     most_steps = min((holder.max_steps for holder in holders if holder.max_steps), default=None)
     steps = checkpoint.default_steps
+    family = family_facts(checkpoint)
     return ModelDefaults(
         steps=min(steps, most_steps) if steps and most_steps else steps,
         guidance_scale=checkpoint.default_guidance_scale,
@@ -109,6 +112,7 @@ def of_checkpoint(
         negative_prompt=checkpoint.default_negative_prompt,
         prompt_prefix=checkpoint.prompt_prefix,
         most_steps=most_steps,
+        embedded_guidance=family is not None and family.guidance == "embedded",
     )
 
 

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from access.models import BusinessSource
 from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from gpu_runner.protocol.prompt.extra_networks import extra_networks
+from jobs.admission.model_choice.defaults import defaults_of
 from jobs.errors import InvalidImage
 from jobs.images.infotext.parser import parse_infotext
 from jobs.images.infotext.reader import read_metadata
@@ -69,6 +70,7 @@ def form_values(pairs: Pairs, source: BusinessSource) -> Found:
         used |= {"Hires upscaler"}
     used |= _read_sampler(found, pairs)
     used |= _read_models(found, pairs, source)
+    used |= _read_distilled_guidance(found, pairs, source)
     found.not_used += [label for label in pairs if label not in used | DESCRIPTIVE]
     return found
 
@@ -84,6 +86,7 @@ def _exact(text: str) -> int:
     return number
 
 
+DISTILLED = "Distilled CFG Scale"
 Read = Callable[[str], float]
 NUMBERS: dict[str, tuple[str, Read]] = {
     "Steps": ("num_inference_steps", _exact),
@@ -140,6 +143,14 @@ def _read_models(found: Found, pairs: Pairs, source: BusinessSource) -> set[str]
         used.add("Refiner")
     _read_loras(found, pairs, source)
     return used
+
+
+def _read_distilled_guidance(found: Found, pairs: Pairs, source: BusinessSource) -> set[str]:
+    """Forge's label for the guidance value that a denoiser reads itself; the guidance scale beside it is 1."""
+    checkpoint = found.fields.get("checkpoint", "")
+    if DISTILLED not in pairs or not defaults_of(checkpoint, source).embedded_guidance:
+        return set()
+    return {DISTILLED} if _read(found, "guidance_scale", float, pairs[DISTILLED]) else set()
 
 
 def _read_loras(found: Found, pairs: Pairs, source: BusinessSource) -> None:

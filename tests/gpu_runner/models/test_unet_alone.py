@@ -1,5 +1,6 @@
 """A UNet without its text encoder, as in GGUF files, is used with a CLIP and a VAE in files of their own."""
 
+import hashlib
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from gpu_runner.models.conversion.ldm_keys import CLIP_PREFIX, UNET_PREFIX, VAE_
 from gpu_runner.models.store import ModelStore
 from gpu_runner.models.variant import Variant
 from gpu_runner.networks.text.text_encoder import encode
+from gpu_runner.protocol import ModelFile
 from gpu_runner.protocol.errors import ModelUnavailable
 from gpu_runner.protocol.model_detection.storage.gguf_header import read_gguf_header
 from gpu_runner.protocol.model_detection.usability import inspect
@@ -67,6 +69,31 @@ def test_unet_of_a_gguf_file_can_be_used(tmp_path, tensors):
     assert (found.kind, found.family, found.problem) == ("checkpoint", "sd15", "")
     assert found.detail["without_text"]
     assert not found.detail["has_vae"]
+
+
+@pytest.mark.parametrize("prefix", [UNET_PREFIX, ""], ids=["with the prefix", "without a prefix"])
+def test_unet_of_a_gguf_file_predicts_as_the_original_within_the_quantization_error(
+    tmp_path, tensors, prefix
+):
+    whole = written(tmp_path, "whole", tensors, **OVERRIDES)
+    config = {"atelier.config": json.dumps({"unet": OVERRIDES["unet"]})}
+    path = write_gguf(tmp_path / "unet.gguf", below(tensors, UNET_PREFIX, prefix), config)
+    alone = ModelFile(path=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    parts = Variant(
+        vae=written(tmp_path, "vae", below(tensors, VAE_PREFIX), vae=OVERRIDES["vae"]),
+        text_encoders=(
+            written(tmp_path, "clip", below(tensors, CLIP_PREFIX), text_encoder=OVERRIDES["text_encoder"]),
+        ),
+    )
+    store = ModelStore(tmp_path, "cpu", torch.float32, 2**30)
+    x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    expected, found = (
+        checkpoint.unet(
+            x, 500, encoder_hidden_states=encode(checkpoint, ["a red circle"])[0].context[None]
+        ).sample
+        for checkpoint in (store.get(whole), store.get(alone, parts))
+    )
+    assert 0 < (found - expected).norm() / expected.norm() < 0.05
 
 
 def test_parts_of_another_family_do_not_fit(tmp_path, tensors):

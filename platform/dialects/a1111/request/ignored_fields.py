@@ -13,6 +13,7 @@ from dialects.a1111.schema.fields import IMG2IMG, TXT2IMG
 from gpu_runner.protocol.catalogs import samplers as sampler_catalog
 from models_registry.selectors import styles_for
 
+from . import distilled_guidance
 from .hires import SAME_SAMPLER, SAME_SCHEDULER
 from .scripts import warn_about_scripts
 
@@ -47,7 +48,8 @@ def warn_about_ignored_parts(
 
 def _unknown_fields(body: dict[str, Any], settings: EffectiveOptions) -> None:
     """Warn about unknown fields. Fields of the other operation are allowed: clients send both sets."""
-    unknown = [name for name in body if name not in TXT2IMG and name not in IMG2IMG]
+    known = TXT2IMG.keys() | IMG2IMG.keys() | {distilled_guidance.FIELD}
+    unknown = [name for name in body if name not in known]
     for name in unknown[:MAX_REPORTED]:
         settings.fallbacks.add(("body", name), _("unknown field: %s") % name[:MAX_NAME_LENGTH])
 

@@ -18,6 +18,7 @@ FIELDS: dict[str, str] = {
     "Negative prompt": "negative_prompt",
     "Steps": "steps",
     "CFG scale": "cfg_scale",
+    "Distilled CFG Scale": "distilled_cfg_scale",  # written by Forge
     "Size-1": "width",
     "Size-2": "height",
     "Batch size": "batch_size",

@@ -22,6 +22,7 @@ from jobs.models import Lane
 from models_registry.selectors import edits_by_instruction
 
 from .detail_passes import with_detail_passes
+from .distilled_guidance import apply_distilled_guidance
 from .faces import face_restoration
 from .hires import hires
 from .ignored_fields import warn_about_ignored_parts
@@ -63,6 +64,7 @@ def read_request(operation: str, key: AccessKey, body: dict[str, Any], base_url:
     parameters = with_fetched_images(parameters, key.source, base_url)
     settings = _effective_options(key, parameters)
     fill_model_defaults(parameters, body, settings.model_defaults)
+    apply_distilled_guidance(parameters, body, settings)
     warn_about_ignored_parts(body, ignored_labels, parameters, settings, key.source)
     image_fields: dict[str, Any] = {}
     files: list[bytes] = []
