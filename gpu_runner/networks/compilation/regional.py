@@ -9,7 +9,7 @@ on, so that a copy would run with the weights of the original.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -37,7 +37,8 @@ class CompiledBlock:
 
 def repeated_blocks(network: nn.Module) -> list[nn.Module]:
     """The blocks that most of a denoiser consists of, as far as they are not compiled yet."""
-    named = getattr(network, "_repeated_blocks", None) or UNNAMED.get(type(network).__name__, ())
+    own: Sequence[str] | None = getattr(network, "_repeated_blocks", None)
+    named = own or UNNAMED.get(type(network).__name__, ())
     return [module for module in network.modules() if type(module).__name__ in named]
 
 
@@ -50,7 +51,7 @@ def compile_blocks(network: nn.Module) -> int:
 
 
 @cache
-def _compiled_class(block_class: type[nn.Module]) -> type[nn.Module]:
+def _compiled_class(block_class: Any) -> type[nn.Module]:
     eager: Any = block_class.forward
     compiled = torch.compile(eager, dynamic=True)
 

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from .values import Factor, Fraction, InputImage, Name, StrictModel
 
+ControlType = Literal["", "canny", "tile", "depth", "blur", "pose", "gray", "low_quality"]
+
 
 class ControlUnit(StrictModel):
     """One ControlNet unit. Without a model, only the module acts (reference_only) or only the control map is returned."""
@@ -34,4 +36,4 @@ class ControlUnit(StrictModel):
     crop_with_mask: bool = True  # crop the unit's image like the init image (Inpaint.only_masked)
     return_map: bool = True
     # What the control image is, for ControlNets that tell several kinds apart; empty: as the module says.
-    control_type: Literal["", "canny", "tile", "depth", "blur", "pose", "gray", "low_quality"] = ""
+    control_type: ControlType = ""

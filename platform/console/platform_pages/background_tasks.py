@@ -22,7 +22,7 @@ class GroupFilter(admin.AllValuesFieldListFilter):
 
     def choices(self, changelist: Any) -> Any:
         for choice in super().choices(changelist):
-            yield choice | {"display": _translated(choice["display"])}
+            yield choice | {"display": _translated(str(choice["display"]))}
 
 
 class TaskAdmin(HiddenFromTenants, ModelAdmin):

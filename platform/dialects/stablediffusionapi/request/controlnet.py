@@ -9,7 +9,7 @@ from dialects.stablediffusionapi.authentication import DIALECT
 from dialects.stablediffusionapi.errors import WireError
 from gpu_runner.protocol import InputImage
 from gpu_runner.protocol.catalogs import preprocessors as preprocessor_catalog
-from gpu_runner.protocol.request_parts.control import ControlUnit
+from gpu_runner.protocol.request_parts.control import ControlType, ControlUnit
 from models_registry.selectors import control_model, control_model_problem
 
 from .fields import not_supported, required
@@ -42,10 +42,14 @@ TYPES: dict[str, tuple[str, str]] = {
 }
 
 # What a map of the type is for a union ControlNet, which an image without a preprocessor does not tell.
-CONTROL_TYPES = {
+CONTROL_TYPES: dict[str, ControlType] = {
     **dict.fromkeys(("canny", "hed", "mlsd", "scribble", "softedge", "lineart"), "canny"),
     **dict.fromkeys(("openpose", "pose"), "pose"),
-    **{name: name for name in ("tile", "depth", "blur", "gray", "low_quality")},
+    "tile": "tile",
+    "depth": "depth",
+    "blur": "blur",
+    "gray": "gray",
+    "low_quality": "low_quality",
 }
 
 
