@@ -37,7 +37,7 @@ class CompiledBlock:
 
 def repeated_blocks(network: nn.Module) -> list[nn.Module]:
     """The blocks that most of a denoiser consists of, as far as they are not compiled yet."""
-    own: Sequence[str] | None = getattr(network, "_repeated_blocks", None)
+    own: Sequence[str] = getattr(network, "_repeated_blocks", None) or ()
     named = own or UNNAMED.get(type(network).__name__, ())
     return [module for module in network.modules() if type(module).__name__ in named]
 
@@ -46,7 +46,8 @@ def compile_blocks(network: nn.Module) -> int:
     """Let the repeated blocks of a network run as compiled code within ``compiled_calls``. Returns their number."""
     blocks = repeated_blocks(network)
     for block in blocks:
-        block.__class__ = _compiled_class(type(block))
+        block_class: Any = type(block)
+        block.__class__ = _compiled_class(block_class)
     return len(blocks)
 
 
