@@ -48,6 +48,9 @@ demo-models: .venv-dev  ## train the demo models again; the longest part resumes
 	$(VENV)python -m demo.train_checkpoint
 	$(VENV)python -m demo.train_controlnet
 	$(VENV)python -m demo.train_upscaler
+	$(VENV)python -m demo.flow_matching.train
+	$(VENV)python -m demo.flow_matching.export
+	$(VENV)python -m demo.flow_matching.train_lora
 
 SCREENSHOTS = var/screenshots
 

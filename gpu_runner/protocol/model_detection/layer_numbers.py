@@ -56,6 +56,13 @@ def _are_counts(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(map(_is_count, value))
 
 
+def _are_places(value: Any) -> bool:
+    """Numbers of layers, from 0."""
+    return isinstance(value, list) and all(
+        _is_count(place) or (place == 0 and place is not False) for place in value
+    )
+
+
 def _is_factor(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
@@ -65,6 +72,8 @@ VALID: dict[str, Callable[[Any], bool]] = {
     "axes_dims": _are_counts,
     "axes_dims_rope": _are_counts,
     "axes_lens": _are_counts,
+    "control_layers_places": _are_places,
+    "control_refiner_layers_places": _are_places,
     "global_pool_conditions": lambda value: isinstance(value, bool),
     "hidden_act": lambda value: value in ACTIVATIONS,
     "scaling_factor": _is_factor,

@@ -26,7 +26,7 @@ def apply_distilled_guidance(
         message = _("distilled_cfg_scale has no effect: the checkpoint reads no guidance value")
         settings.fallbacks.add(("body", FIELD), message)
         return
-    if body.get("cfg_scale") not in (None, 1, value):
+    if body.get("cfg_scale") is not None and parameters["cfg_scale"] not in (1, value):
         message = _("cfg_scale has no effect beside distilled_cfg_scale with this checkpoint")
         settings.fallbacks.add(("body", "cfg_scale"), message)
     parameters["cfg_scale"] = value
