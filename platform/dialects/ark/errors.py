@@ -113,6 +113,8 @@ class ArkError(Exception):
 
 
 def _param(field: str) -> str:
+    if field.startswith("image["):  # one of several images
+        return field
     return FIELDS.get(field) or FIELDS.get(field.partition(".")[0], "")
 
 

@@ -1,8 +1,11 @@
 """Previews: a style preset generates an image, a prompt style shows the resulting prompts."""
 
+import io
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
+from PIL import Image
 
 from jobs.models import Job
 from models_registry.models import PromptStyle, StylePreset
@@ -29,6 +32,15 @@ def preview(ops, source):
 
 def image(data=None):
     return SimpleUploadedFile("in.png", png() if data is None else data, "image/png")
+
+
+def mask_of(share: float) -> bytes:
+    """A mask whose left part is white."""
+    mask = Image.new("L", (64, 64))
+    mask.paste(255, (0, 0, round(64 * share), 64))
+    file = io.BytesIO()
+    mask.save(file, "PNG")
+    return file.getvalue()
 
 
 def test_preview_is_a_job_with_the_settings_of_the_preset(preview, preset, source, checkpoint):
@@ -58,7 +70,9 @@ def test_inpainting_preset_needs_a_mask(preview, preset):
     StylePreset.objects.update(task=StylePreset.Task.INPAINT)
     preset.refresh_from_db()
     assert "mask" in preview(preset).context["form"].errors
-    preview(preset, mask=image())
+    assert "white everywhere" in preview(preset, mask=image(mask_of(1))).content.decode()
+    assert not Job.objects.exists()
+    preview(preset, mask=image(mask_of(0.5)))
     request = Job.objects.get().generation_request
     assert (request.task, request.change_background.mask_invert) == ("change_background", True)
 
