@@ -49,10 +49,10 @@ def test_dropped_images_become_a_lora_with_a_loss_chart(console: Console) -> Non
     expect(page.locator("#training-chosen li")).to_have_count(10)
 
     page.get_by_label("Preset").select_option("quick")
-    expect(page.get_by_label("Steps")).to_have_value("200")
+    expect(page.get_by_label("Steps", exact=True)).to_have_value("200")
     page.get_by_label("Name", exact=True).fill("bad name")
     page.get_by_role("textbox", name="Trigger words").fill("zorb")
-    page.get_by_label("Steps").fill(STEPS)
+    page.get_by_label("Steps", exact=True).fill(STEPS)
     page.get_by_text("More settings").click()
     page.get_by_label("Resolution").fill("128")
     console.click_button("Start the training")
