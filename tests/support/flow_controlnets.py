@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -124,9 +125,13 @@ CONTROLNETS = {
 }  # fmt: skip
 
 
-@cache
 def tiny_controlnet(name: str) -> Any:
-    """The network of diffusers with random weights."""
+    """The network of diffusers with random weights. A copy: pipelines put layers of their transformer into it."""
+    return copy.deepcopy(_network(name))
+
+
+@cache
+def _network(name: str) -> Any:
     tiny = CONTROLNETS[name]
     with torch.random.fork_rng():
         torch.manual_seed(7)

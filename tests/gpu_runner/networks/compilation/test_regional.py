@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import setuptools  # noqa: F401  # torch needs it to compile, and it cannot be imported after pip, which another test imports
 import torch
 from torch._dynamo.utils import counters
 
