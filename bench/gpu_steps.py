@@ -16,7 +16,7 @@ from torch import nn
 
 from bench.compilation import speed_up, step_of
 from bench.report import Row
-from demo import architecture
+from demo.architectures import demo_model as architecture
 from gpu_runner.networks.compilation.regional import never_compile_in_steps
 from gpu_runner.networks.compilation.warm_up import compile_and_warm_up
 from gpu_runner.networks.loaded import LoadedCheckpoint
@@ -51,7 +51,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any], dict[str, Any]]] = {
             "transformer_layers_per_block": 1,
         },
     ),
-    "z_image": (ZImageTransformer2DModel, {}, TINY["z_image"]),
+    "z_image": (ZImageTransformer2DModel, {}, TINY["z_image"] | {"axes_lens": [1536, 512, 512]}),
 }
 
 
